@@ -1,0 +1,17 @@
+"""Run a command, restart it when it crashes, and end as a container's init should.
+
+    import rebound
+
+    status = rebound.supervise(["my-daemon", "--flag"], rebound.Config(max_restarts=3))
+
+The command line tool `rebound` is described in the README.
+"""
+
+from __future__ import annotations
+
+from rebound.config import Config
+from rebound.exitstatus import StatusSet
+from rebound.supervisor import supervise
+
+__version__ = "1.0.0"
+__all__ = ["Config", "StatusSet", "supervise"]

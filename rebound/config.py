@@ -1,0 +1,158 @@
+"""What can be set, as one validated value; and how its parts are written as text."""
+
+from __future__ import annotations
+
+from rebound import signals
+from rebound.exitstatus import StatusSet
+from rebound.record import Record
+
+RESTART_CHOICES = ("on-failure", "always", "never")
+VERBOSITIES = ("quiet", "normal", "verbose")
+
+_UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0))
+
+
+class Config(Record):
+    """All settings of one supervised command.  Times are in seconds.
+
+    Raises `ValueError` for a value outside its range, with a sentence that says so.
+    """
+
+    restart: str = "on-failure"
+    """When to restart: `on-failure`, `always` (also after exit status 0) or `never`."""
+    max_restarts: int = 0
+    """Give up after so many restarts; 0 = never give up."""
+    max_restarts_window: float | None = None
+    """Count only the restarts within so many seconds; None = all of them."""
+    restart_delay: float = 0.0
+    """Wait so long before every restart."""
+    burst: int = 5
+    """The so-manieth rapid failure in a row is the first that is delayed; 0 = none ever is."""
+    max_delay: float = 60.0
+    """The back-off's upper bound: 1 s at first, doubling up to this."""
+    reset_after: float = 10.0
+    """A run of at least so long is not a rapid failure, and forgets the earlier ones."""
+    success: StatusSet = StatusSet()
+    """Ends that count as exit status 0; rebound's own status is then 0 too."""
+    no_restart: StatusSet = StatusSet()
+    """Ends after which the command is never restarted."""
+    own_group: bool = False
+    """Give the command its own process group, and the terminal if rebound had it."""
+    signal_group: bool = False
+    """Forward signals to that whole group; implies `own_group`."""
+    kill_group: bool = False
+    """SIGKILL what a crashed run left in its group; implies `own_group`."""
+    rewrite: tuple[tuple[int, int], ...] = ()
+    """(from, to) pairs of signals: send `to` instead of `from`; 0 = send nothing."""
+    drain_signal: int | None = None
+    """What adopted processes are sent at shutdown; None = what the command was sent."""
+    stop_timeout: float | None = None
+    """SIGKILL what is left so long after the shutdown began; None = never after a signal,
+    and after 30 s when the command ended by itself."""
+    parent_death_signal: int | None = None
+    """The signal that rebound gets when its own parent dies."""
+    verbosity: str = "normal"
+    """`quiet` (errors only), `normal` or `verbose`."""
+
+    def __init__(self, *values: object, **named: object) -> None:
+        super().__init__(*values, **named)
+        if self.restart not in RESTART_CHOICES:
+            raise ValueError(f"{self.restart!r} is not one of {', '.join(RESTART_CHOICES)}")
+        if self.verbosity not in VERBOSITIES:
+            raise ValueError(f"{self.verbosity!r} is not one of {', '.join(VERBOSITIES)}")
+        for field in ("max_restarts", "burst", "restart_delay", "max_delay", "reset_after"):
+            if not 0 <= getattr(self, field) < float("inf"):
+                raise ValueError(f"{field} must be a finite number from 0")
+        for field in ("max_restarts_window", "stop_timeout"):
+            value = getattr(self, field)
+            if value is not None and not 0 <= value < float("inf"):
+                raise ValueError(f"{field} must be None or a finite number from 0")
+        for signo in (self.drain_signal, self.parent_death_signal):
+            if signo is not None and not 1 <= signo <= signals.LAST:
+                raise ValueError(f"{signo!r} is not a signal (1 to {signals.LAST})")
+        for source, target in self.rewrite:
+            if not (1 <= source <= signals.LAST and 0 <= target <= signals.LAST):
+                raise ValueError(f"{source}:{target} is not a pair of signals")
+
+    @property
+    def in_own_group(self) -> bool:
+        """Whether the command gets its own process group."""
+        return self.own_group or self.signal_group or self.kill_group
+
+
+def parse_duration(text: str) -> float:
+    """Read seconds: `2`, `0.5`, `500ms`, `10s`, `5m`, `1h`."""
+    for unit, factor in _UNITS:
+        number = text.removesuffix(unit)
+        if number != text and _is_decimal(number):
+            return float(number) * factor
+    if _is_decimal(text):
+        return float(text)
+    raise ValueError(f"{text!r} is not a time (seconds such as 2 or 0.5, or 500ms, 10s, 5m, 1h)")
+
+
+def _is_decimal(text: str) -> bool:
+    # float() alone also takes "nan", "1e9", "1_0" and "-1".
+    return text.isascii() and text.replace(".", "", 1).isdecimal()
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration for people, two units at most: `0.3s`, `2s`, `3m12s`, `5h2m`, `8d3h`."""
+    if seconds < 10:
+        return f"{seconds:.1f}".removesuffix(".0") + "s"
+    whole = round(seconds)
+    for unit, size, smaller, smaller_size in (
+        ("d", 86400, "h", 3600),
+        ("h", 3600, "m", 60),
+        ("m", 60, "s", 1),
+    ):
+        if whole >= size:
+            rest = whole % size // smaller_size
+            return f"{whole // size}{unit}" + (f"{rest}{smaller}" if rest else "")
+    return f"{whole}s"
+
+
+def parse_count(text: str) -> int:
+    """Read a whole number from 0."""
+    if text.isascii() and text.isdecimal() and len(text) <= 9:
+        return int(text)
+    raise ValueError(f"{text!r} is not a whole number from 0")
+
+
+def parse_rate(text: str) -> tuple[int, float | None]:
+    """Read `N` or `N/TIME`, a number in all or within the last TIME."""
+    count, slash, window = text.partition("/")
+    return parse_count(count), parse_duration(window) if slash else None
+
+
+def parse_statuses(text: str) -> StatusSet:
+    """Read a comma-separated list of exit statuses (0 to 255) and signal names."""
+    codes, signos = set(), set()
+    for word in text.split(","):
+        if word.isascii() and word.isdecimal():
+            if int(word) > 255:
+                raise ValueError(f"{word!r} is not an exit status (0 to 255)")
+            codes.add(int(word))
+        else:
+            try:
+                signos.add(signals.parse(word))
+            except ValueError:
+                raise ValueError(
+                    f"{word!r} is neither an exit status (0 to 255) nor a signal's name"
+                ) from None
+    return StatusSet(frozenset(codes), frozenset(signos))
+
+
+def parse_rewrite(text: str) -> tuple[int, int]:
+    """Read `FROM:TO`, two signals; TO may be 0."""
+    source, colon, target = text.partition(":")
+    if not colon:
+        raise ValueError(f"{text!r} is not FROM:TO (two signals, e.g. TERM:INT; TO 0 drops FROM)")
+    return signals.parse(source), 0 if target == "0" else signals.parse(target)
+
+
+def parse_choice(text: str) -> str:
+    """Read a restart policy."""
+    if text in RESTART_CHOICES:
+        return text
+    raise ValueError(f"{text!r} is not one of {', '.join(RESTART_CHOICES)}")

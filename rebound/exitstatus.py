@@ -1,0 +1,60 @@
+"""How a process ended: a value, its shell status, and its words for people."""
+
+from __future__ import annotations
+
+from rebound import signals
+from rebound.record import Record
+
+EXEC_FAILED = 126
+"""The command was found but could not be executed (POSIX shells, env(1), docker run)."""
+
+NOT_FOUND = 127
+"""The command was not found (POSIX shells, env(1), docker run)."""
+
+OWN_ERROR = 125
+"""rebound itself failed, before it could start anything (env(1), timeout(1), docker run)."""
+
+
+class ExitStatus(Record):
+    """Either exited with `code` (0 to 255) or, if `signal` is not 0, killed by that signal."""
+
+    code: int = 0
+    signal: int = 0
+    core_dumped: bool = False
+
+    @classmethod
+    def from_wait(cls, status: int) -> ExitStatus:
+        """Decode the status word of wait(2), for a process that has ended."""
+        signo = status & 0x7F
+        if signo:
+            return cls(signal=signo, core_dumped=bool(status & 0x80))
+        return cls(code=status >> 8 & 0xFF)
+
+    @property
+    def shell_status(self) -> int:
+        """What a shell shows as `$?`: the code, or 128 + the signal's number."""
+        return 128 + self.signal if self.signal else self.code
+
+    def __str__(self) -> str:
+        if not self.signal:
+            return f"exited with status {self.code}"
+        core = ", core dumped" if self.core_dumped else ""
+        return f"killed by {signals.describe(self.signal)}{core}"
+
+
+class StatusSet(Record):
+    """A list of statuses as in `-n 78,SIGQUIT`.
+
+    A number stands for that shell status, so 143 is both `exit 143` and killed by
+    SIGTERM (the meaning of tini's -e); a signal's name only for being killed by it.
+    """
+
+    codes: frozenset[int] = frozenset()
+    signals: frozenset[int] = frozenset()
+
+    def __contains__(self, status: ExitStatus) -> bool:
+        return status.shell_status in self.codes or status.signal in self.signals
+
+    def union(self, other: StatusSet) -> StatusSet:
+        """Give the set of what either of the two holds."""
+        return StatusSet(self.codes | other.codes, self.signals | other.signals)

@@ -1,0 +1,216 @@
+"""The system calls, thin: each function names what can fail, why, and what then.
+
+It decides nothing.  What Python's own modules lack is in `libc`, which needs ctypes and
+is loaded only after the command has been started.
+"""
+
+from __future__ import annotations
+
+import os
+
+import _prctl  # the C half of python-prctl; the Python half takes longer to load than to use
+
+from rebound import signals
+from rebound.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Collection, Iterable
+else:
+    import _signal
+
+SI_KERNEL = 0x80
+"""`si_code` of a signal that the kernel sent of its own accord, e.g. for ^C (sigaction(2))."""
+
+_FIRST_PIDS = 32768
+"""How many pids are probed where there is no /proc: the kernel's default pid_max."""
+
+
+class Inherited(Record):
+    """What rebound was started with, and every run of the command gets."""
+
+    mask: frozenset[int]
+    """The blocked signals."""
+    ignored: frozenset[int]
+    """The ignored signals."""
+
+
+def block_signals() -> Inherited:
+    """Block every signal that can be; say what was blocked and ignored before.
+
+    From here on a signal waits in the kernel until it is read.  Python has ignored
+    SIGPIPE and SIGXFSZ before any of our code ran, so those two count as not ignored.
+    """
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+    ignored = {
+        int(signo)
+        for signo in _signal.valid_signals()
+        if _signal.getsignal(signo) == _signal.SIG_IGN
+    }
+    return Inherited(
+        frozenset(int(signo) for signo in mask),
+        frozenset(ignored - {signals.SIGPIPE, signals.SIGXFSZ}),
+    )
+
+
+def restore_signals(inherited: Inherited) -> None:
+    """Undo `block_signals`; what is pending is delivered now."""
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, inherited.mask)
+
+
+def stop_ignoring_children() -> None:
+    """Reset SIGCHLD: while it is ignored the kernel reaps children itself (wait(2), NOTES)."""
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+
+
+def wait_for_signal(timeout: float | None) -> tuple[int, int, int] | None:
+    """Take one blocked signal without any descriptor: (signo, code, pid), None on timeout."""
+    everything = _signal.valid_signals()
+    if timeout is None:
+        info: _signal.struct_siginfo | None = _signal.sigwaitinfo(everything)
+    else:
+        info = _signal.sigtimedwait(everything, timeout)
+    return None if info is None else (info.si_signo, info.si_code, info.si_pid)
+
+
+def become_subreaper() -> None:
+    """Adopt the orphans among our descendants (PR_SET_CHILD_SUBREAPER, Linux 3.4).
+
+    Raises `OSError` where the kernel or an emulation (qemu-user) refuses.
+    """
+    _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_name(name: str) -> None:
+    """Set what ps(1) and pgrep(1) show as our command name."""
+    _prctl.prctl(_prctl.PR_SET_NAME, name)
+
+
+def set_parent_death_signal(signo: int) -> None:
+    """Have the kernel send us `signo` when our parent dies (PR_SET_PDEATHSIG).
+
+    A parent that died just before would go unnoticed: a new parent means that it did.
+    Raises `OSError` (EINVAL) if the kernel does not know the signal.
+    """
+    parent = os.getppid()
+    _prctl.prctl(_prctl.PR_SET_PDEATHSIG, signo)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signo)
+
+
+def open_pidfd(pid: int) -> int:
+    """Open a descriptor that becomes readable when child `pid` ends; it is close-on-exec.
+
+    Raises `OSError`: EPERM or ENOSYS under an old seccomp profile or gVisor, EMFILE or
+    ENFILE without a free descriptor.  SIGCHLD alone does then.
+    """
+    if not hasattr(os, "pidfd_open"):  # a Python built on headers older than Linux 5.3
+        raise OSError(38, "not known to this Python")
+    return os.pidfd_open(pid)
+
+
+def send(pid: int, signo: int) -> OSError | None:
+    """Send a signal to a child that we have not reaped; a negative pid means its group.
+
+    Until a child is reaped its pid, and the group of that number, cannot be reused, so
+    this cannot hit a stranger.  Returns the error: ESRCH for an empty group, EPERM for a
+    process of another user.
+    """
+    try:
+        os.kill(pid, signo)
+    except OSError as error:
+        return error
+    return None
+
+
+def queue(pid: int, signo: int, value: int) -> OSError | None:
+    """Send a signal that carries a value, as sigqueue(3) does.
+
+    Returns the error.  EAGAIN, a full queue (RLIMIT_SIGPENDING), is left to kill(2),
+    which always leaves a mark: the value is lost, the signal is not.
+    """
+    from rebound import libc
+
+    try:
+        libc.sigqueue(pid, signo, value)
+    except BlockingIOError:
+        return send(pid, signo)
+    except OSError as error:
+        return error
+    return None
+
+
+def suspend(signo: int) -> None:
+    """Stop ourselves as the stop signal `signo` by default does; return once continued.
+
+    The kernel's own rules hold: neither PID 1 nor a member of an orphaned process group,
+    which no shell could continue, is stopped (setpgid(2)).  Then it returns at once.
+    """
+    os.kill(os.getpid(), signo)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [signo])
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, [signo])
+
+
+def shares_our_group(pid: int) -> bool:
+    """Whether an unreaped child is in our process group, so that terminal keys reach it."""
+    try:
+        return os.getpgid(pid) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def is_session_leader() -> bool:
+    """Whether we lead our session; the kernel sends a hang-up to the leader alone."""
+    return os.getsid(0) == os.getpid()
+
+
+def has_proc() -> bool:
+    """Whether /proc is there and counts pids as we do.
+
+    After `unshare --pid` without a mount it is that of an outer PID namespace, where our
+    children have other numbers.
+    """
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
+def children(known: Collection[int] = ()) -> list[int]:
+    """List our direct children, dead ones included, but for the `known`.
+
+    /proc/PID/task/TID/children can miss a child only when one that was listed before it
+    is reaped meanwhile (proc(5)); we alone reap, and have one thread.  Where it is not
+    compiled in (CONFIG_PROC_CHILDREN), the parents of all processes are looked at; where
+    there is no /proc, each pid is tried.  No pid is believed unless wait(2) knows it for
+    a child of ours.
+    """
+    candidates: Iterable[int]
+    if not has_proc():
+        candidates = range(2, _FIRST_PIDS + 1)
+    else:
+        try:
+            with open("/proc/thread-self/children", "rb") as listing:
+                candidates = [int(pid) for pid in listing.read().split()]
+        except OSError:
+            candidates = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    return [pid for pid in candidates if pid not in known and _is_child(pid)]
+
+
+def _is_child(pid: int) -> bool:
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except OSError:  # ECHILD
+        return False
+    return True
+
+
+def process_name(pid: int) -> str:
+    """Give `postgres (pid 7)`, or `pid 7` where /proc does not tell."""
+    try:
+        with open(f"/proc/{pid}/comm", "rb") as comm:
+            name = comm.read().decode(errors="replace").strip()
+    except OSError:
+        return f"pid {pid}"
+    return f"{name} (pid {pid})"

@@ -1,0 +1,98 @@
+"""One line each on stderr; writing never blocks and never fails rebound."""
+
+from __future__ import annotations
+
+import os
+import select
+
+QUIET, NORMAL, VERBOSE = range(3)
+_LEVELS = {"error": QUIET, "info": NORMAL, "debug": VERBOSE}
+
+_MAX_LINE = 4096
+"""PIPE_BUF: a longer line could be torn apart by other writers (pipe(7))."""
+
+_RWF_NOWAIT = 8
+"""pwritev2(2); Python names it for preadv only."""
+
+
+class Log:
+    """Writes lines to a descriptor that belongs to the command as much as to us.
+
+    O_NONBLOCK is a mark on the open file that all its holders share, so it must not be
+    set on the inherited stderr.  A line that cannot be written at once is dropped.
+    """
+
+    def __init__(self, verbosity: str = "normal", fd: int = 2) -> None:
+        self._threshold = ("quiet", "normal", "verbose").index(verbosity)
+        try:
+            os.fstat(fd)
+        except OSError:  # EBADF: closed, and the number may become that of another file
+            fd = -1
+        self._fd = fd
+        self._own_fd = _reopen_nonblocking(fd)
+
+    def close(self) -> None:
+        """Close what was opened; the inherited descriptor stays."""
+        if self._own_fd is not None:
+            os.close(self._own_fd)
+            self._own_fd = None
+
+    def write(self, level: str, text: str) -> None:
+        """Write a line at level `error` (always), `info` (not with -q) or `debug` (-v)."""
+        if _LEVELS[level] > self._threshold:
+            return
+        line = format_line(text)
+        try:
+            if self._own_fd is not None:
+                os.write(self._own_fd, line)
+            else:
+                _write_without_waiting(self._fd, line)
+        except OSError:
+            # EAGAIN: full; EPIPE: no reader; ENOSPC, EIO, EBADF, EFBIG: no use either.
+            pass
+
+
+def format_line(text: str) -> bytes:
+    """Give one line for `text`, whatever bytes are in it."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else _escape(char) for char in text)
+    line = f"rebound: {text}\n".encode()
+    return line if len(line) <= _MAX_LINE else line[: _MAX_LINE - 1] + b"\n"
+
+
+def _escape(char: str) -> str:
+    # Bytes that are no UTF-8 arrive as lone surrogates (PEP 383).
+    return char.encode("unicode_escape").decode()
+
+
+def _reopen_nonblocking(fd: int) -> int | None:
+    """Open the same pipe or terminal once more, with a file of our own to mark O_NONBLOCK.
+
+    Not possible for sockets (ENXIO), without /proc, or for a pipe of another user
+    (EACCES).  Not wanted for regular files: they do not block, and a second file would
+    have an offset of its own and overwrite what the command wrote.
+    """
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        # S_IFMT, S_IFREG and S_IFDIR, without the `stat` module's import
+        if os.fstat(fd).st_mode & 0o170000 in (0o100000, 0o040000):
+            return None
+        return os.open(f"/proc/self/fd/{fd}", flags)
+    except OSError:
+        return None
+
+
+def _write_without_waiting(fd: int, line: bytes) -> None:
+    try:
+        os.pwritev(fd, [line], -1, _RWF_NOWAIT)
+        return
+    except BlockingIOError:
+        raise
+    except OSError:
+        # EOPNOTSUPP: regular files of some file systems, terminals, old kernels' pipes.
+        pass
+    # Writable means room for PIPE_BUF bytes; only a writer that comes between can fill it.
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    if poll.poll(0):
+        os.write(fd, line)

@@ -1,0 +1,122 @@
+"""One epoll over the signalfd and the watched descriptors; it knows no processes."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from rebound import linux, signals
+from rebound.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    class Signal(Protocol):
+        """What the loop hands over of a signal, see sigaction(2) and signalfd(2)."""
+
+        @property
+        def signo(self) -> int: ...
+        @property
+        def code(self) -> int: ...
+        @property
+        def pid(self) -> int: ...
+        @property
+        def value(self) -> int | None: ...
+
+
+_LONGEST_WAIT = 86400.0
+"""Seconds.  epoll_wait(2) counts milliseconds in an int, and overflows after 24 days."""
+
+_RETRY = 1.0
+"""Seconds between attempts to get the descriptors that the loop needs."""
+
+_MAX_READY = 8
+
+
+class PlainSignal(Record):
+    """A signal taken by sigtimedwait(2), which in Python gives no value."""
+
+    signo: int
+    code: int
+    pid: int
+    value: int | None = None
+
+
+class Loop:
+    """Waits for signals and descriptors.
+
+    Its own descriptors are made at the first wait, which is after the command's first
+    start.  As long as there are none to be had (EMFILE, ENFILE, ENOMEM), it takes the
+    signals with sigtimedwait(2), which needs none, and tries again every second.
+    """
+
+    def __init__(self, ignored: frozenset[int], say: Callable[[str], None]) -> None:
+        self._signos = frozenset(range(1, signals.LAST + 1)) - ignored
+        self._say = say
+        self._watched: set[int] = set()
+        self._epoll: select.epoll | None = None
+        self._signalfd = -1
+        self._complained = False
+
+    def watch(self, fd: int) -> None:
+        """Have `wait` return when `fd` is readable.  Raises `OSError` (ENOMEM, ENOSPC)."""
+        if self._epoll is not None:
+            self._epoll.register(fd, select.EPOLLIN)
+        self._watched.add(fd)
+
+    def forget(self, fd: int) -> None:
+        """Undo `watch`; before `fd` is closed."""
+        self._watched.discard(fd)
+        if self._epoll is not None:
+            self._epoll.unregister(fd)
+
+    def wait(self, timeout: float | None) -> tuple[list[Signal], bool]:
+        """Wait until something happens: (signals in their order, a watched fd is readable).
+
+        Both are empty only on timeout.  `timeout` is in seconds, None = no limit.
+        """
+        if timeout is not None:
+            timeout = min(max(timeout, 0.0), _LONGEST_WAIT)
+        if self._epoll is None and not self._open():
+            return self._wait_without_descriptors(timeout)
+        assert self._epoll is not None
+        ready = [fd for fd, _ in self._epoll.poll(timeout, _MAX_READY)]
+        if self._signalfd not in ready:
+            return [], bool(ready)
+        from rebound import libc
+
+        return list(libc.read_signals(self._signalfd)), len(ready) > 1
+
+    def close(self) -> None:
+        """Close the loop's own descriptors."""
+        if self._epoll is not None:
+            self._epoll.close()
+            self._epoll = None
+        if self._signalfd >= 0:
+            os.close(self._signalfd)
+            self._signalfd = -1
+
+    def _open(self) -> bool:
+        try:
+            from rebound import libc
+
+            self._epoll = select.epoll(select.EPOLL_CLOEXEC)
+            self._signalfd = libc.open_signalfd(self._signos)
+            for fd in (self._signalfd, *self._watched):
+                self._epoll.register(fd, select.EPOLLIN)
+        except (OSError, ImportError) as error:
+            # ImportError: even to load ctypes takes a free descriptor.
+            self.close()
+            if not self._complained:
+                self._say(f"no signalfd or epoll ({error}); going on without, trying again")
+                self._complained = True
+            return False
+        return True
+
+    def _wait_without_descriptors(self, timeout: float | None) -> tuple[list[Signal], bool]:
+        taken = linux.wait_for_signal(_RETRY if timeout is None else min(timeout, _RETRY))
+        if taken is None or taken[0] not in self._signos:
+            return [], False
+        return [PlainSignal(*taken)], False

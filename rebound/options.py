@@ -1,0 +1,254 @@
+"""The command line: one table of options, its parser and its help."""
+
+from __future__ import annotations
+
+from rebound import config, signals
+from rebound.exitstatus import StatusSet
+from rebound.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    Settings = dict[str, Any]
+
+USAGE = "rebound [options] [--] command [args…]"
+
+HELP_FLAG = "help"
+VERSION_FLAG = "version"
+
+
+class UsageError(ValueError):
+    """A mistake on the command line; its text says what is wrong and what is allowed."""
+
+
+class Option(Record):
+    """One option: its spellings, its value's name (empty for a flag), and what it does.
+
+    `apply` puts its effect into the settings, which become the fields of `Config`; it
+    raises `ValueError` for a value that is not allowed.
+    """
+
+    spellings: tuple[str, ...]
+    metavar: str
+    help: str
+    apply: Callable[[Settings, str], None]
+
+
+def _sets(field: str, parse: Callable[[str], object]) -> Callable[[Settings, str], None]:
+    def apply(settings: Settings, text: str) -> None:
+        settings[field] = parse(text)
+
+    return apply
+
+
+def _means(field: str, value: object) -> Callable[[Settings, str], None]:
+    return _sets(field, lambda _text: value)
+
+
+def _adds_statuses(field: str) -> Callable[[Settings, str], None]:
+    def apply(settings: Settings, text: str) -> None:
+        settings[field] = settings.get(field, StatusSet()).union(config.parse_statuses(text))
+
+    return apply
+
+
+def _set_rate(settings: Settings, text: str) -> None:
+    settings["max_restarts"], settings["max_restarts_window"] = config.parse_rate(text)
+
+
+def _add_rewrite(settings: Settings, text: str) -> None:
+    settings["rewrite"] = (*settings.get("rewrite", ()), config.parse_rewrite(text))
+
+
+OPTIONS = (
+    Option(
+        ("-0", "--restart-on-zero"),
+        "",
+        "also restart on exit status 0 (same as --restart always)",
+        _means("restart", "always"),
+    ),
+    Option(
+        ("--restart",),
+        "WHEN",
+        "on-failure (default), always, or never (a plain init)",
+        _sets("restart", config.parse_choice),
+    ),
+    Option(
+        ("-r", "--max-restarts"),
+        "N[/TIME]",
+        "give up after N restarts, in all or within TIME (0: never)",
+        _set_rate,
+    ),
+    Option(
+        ("-d", "--restart-delay"),
+        "TIME",
+        "wait before every restart (default 0)",
+        _sets("restart_delay", config.parse_duration),
+    ),
+    Option(
+        ("-b", "--burst"),
+        "N",
+        "delay from the N-th rapid failure in a row on (5; 0: off)",
+        _sets("burst", config.parse_count),
+    ),
+    Option(
+        ("--max-delay",),
+        "TIME",
+        "back-off doubles from 1s up to this (default 60s)",
+        _sets("max_delay", config.parse_duration),
+    ),
+    Option(
+        ("--reset-after",),
+        "TIME",
+        "a run this long is no rapid failure (default 10s)",
+        _sets("reset_after", config.parse_duration),
+    ),
+    Option(
+        ("-e", "--success"),
+        "STATUS,…",
+        "statuses or signals that count as exit status 0",
+        _adds_statuses("success"),
+    ),
+    Option(
+        ("-n", "--no-restart"),
+        "STATUS,…",
+        "statuses or signals that are never restarted",
+        _adds_statuses("no_restart"),
+    ),
+    Option(
+        ("-g", "--own-group"),
+        "",
+        "give the command its own process group, and the terminal",
+        _means("own_group", True),
+    ),
+    Option(
+        ("-G", "--signal-group"),
+        "",
+        "forward signals to that whole group (implies -g)",
+        _means("signal_group", True),
+    ),
+    Option(
+        ("-k", "--kill-group"),
+        "",
+        "SIGKILL what a crashed run left in its group (implies -g)",
+        _means("kill_group", True),
+    ),
+    Option(
+        ("--rewrite",),
+        "FROM:TO",
+        "send signal TO instead of FROM (0: none); repeatable",
+        _add_rewrite,
+    ),
+    Option(
+        ("--drain-signal",),
+        "SIG",
+        "what adopted processes are sent at shutdown",
+        _sets("drain_signal", signals.parse),
+    ),
+    Option(
+        ("--stop-timeout",),
+        "TIME",
+        "SIGKILL what is left TIME after the shutdown began",
+        _sets("stop_timeout", config.parse_duration),
+    ),
+    Option(
+        ("-p", "--parent-death-signal"),
+        "SIG",
+        "rebound gets SIG when its own parent dies",
+        _sets("parent_death_signal", signals.parse),
+    ),
+    Option(("-q", "--quiet"), "", "log errors only", _means("verbosity", "quiet")),
+    Option(
+        ("-v", "--verbose"),
+        "",
+        "log every signal and every process reaped, too",
+        _means("verbosity", "verbose"),
+    ),
+    Option(("-h", "--help"), "", "show this help", _means(HELP_FLAG, True)),
+    Option(("--version",), "", "show the version", _means(VERSION_FLAG, True)),
+)
+
+_BY_SPELLING = {spelling: option for option in OPTIONS for spelling in option.spellings}
+
+
+def parse(words: Sequence[str], settings: Settings) -> list[str]:
+    """Apply the options at the head of `words` to `settings`; return the words after them.
+
+    Options end at `--`, which is dropped, or at the first word that is not one.  Raises
+    `UsageError`.
+    """
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            break
+        if len(word) < 2 or not word.startswith("-"):
+            return [word, *rest]
+        if word.startswith("--"):
+            _apply_long(word, rest, settings)
+        else:
+            _apply_short(word[1:], rest, settings)
+    return rest
+
+
+def _apply_long(word: str, rest: list[str], settings: Settings) -> None:
+    spelling, equals, value = word.partition("=")
+    option = _find(spelling)
+    if option.metavar:
+        _apply(option, spelling, value if equals else _next(option, spelling, rest), settings)
+    elif equals:
+        raise UsageError(f"option {spelling} takes no value")
+    else:
+        option.apply(settings, "")
+
+
+def _apply_short(letters: str, rest: list[str], settings: Settings) -> None:
+    """Apply clustered letters, as in `-0g`; a value may follow its letter, as in `-r3`."""
+    while letters:
+        spelling, letters = "-" + letters[0], letters[1:]
+        option = _find(spelling)
+        if option.metavar:
+            _apply(option, spelling, letters or _next(option, spelling, rest), settings)
+            return
+        option.apply(settings, "")
+
+
+def _find(spelling: str) -> Option:
+    if spelling not in _BY_SPELLING:
+        raise UsageError(f"unknown option {spelling} (rebound --help lists them)")
+    return _BY_SPELLING[spelling]
+
+
+def _next(option: Option, spelling: str, rest: list[str]) -> str:
+    if not rest:
+        raise UsageError(f"option {spelling} needs a value ({option.metavar})")
+    return rest.pop(0)
+
+
+def _apply(option: Option, spelling: str, value: str, settings: Settings) -> None:
+    try:
+        option.apply(settings, value)
+    except ValueError as error:
+        raise UsageError(f"option {spelling}: {error}") from None
+
+
+def format_help() -> str:
+    """Give the text of --help."""
+    rows = [
+        (", ".join(option.spellings) + (f" {option.metavar}" if option.metavar else ""), option)
+        for option in OPTIONS
+    ]
+    width = max(len(head) for head, _ in rows)
+    lines = "".join(f"  {head:{width}}  {option.help}\n" for head, option in rows)
+    return (
+        f"usage: {USAGE}\n\n"
+        "Run a command, restart it when it crashes, forward signals to it, reap orphans;\n"
+        "at the end, let the processes that it left behind shut down.\n\n"
+        f"{lines}\n"
+        "TIME is in seconds, or with a unit: 500ms, 10s, 5m, 1h.  Signals by name or number.\n"
+        "Options are read from the environment variable REBOUND_OPTIONS first.\n"
+        "Exit status: the command's, 128+n after signal n, 125 for an error of rebound's own,\n"
+        "126 if the command cannot be executed, 127 if it cannot be found.\n"
+    )

@@ -1,0 +1,62 @@
+"""Immutable value types, without `dataclasses`.
+
+Importing `dataclasses` costs more time and memory than all the rest of rebound (it
+brings `inspect`, `re` and `ast`), and every import before the command's first start
+delays that start.  `typing.dataclass_transform` (PEP 681) tells type checkers that a
+subclass of `Record` is to be read like a frozen dataclass.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # read as true by type checkers; spares the import of `typing`
+if TYPE_CHECKING:
+    from typing import dataclass_transform
+else:
+
+    def dataclass_transform(**_options):
+        return lambda cls: cls
+
+
+@dataclass_transform(frozen_default=True)
+class Record:
+    """Base of value types: fields are the class's annotations, in order.
+
+    A class attribute of the same name is the field's default.  Equality, hash and repr
+    go by the fields.  Raises `TypeError` for missing, unknown or surplus values.
+    """
+
+    _fields: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._fields = cls._fields + tuple(cls.__annotations__)
+
+    def __init__(self, *values: object, **named: object) -> None:
+        fields = self._fields
+        if len(values) > len(fields):
+            raise TypeError(f"{type(self).__name__} takes at most {len(fields)} values")
+        given = dict(zip(fields, values, strict=False))
+        for name, value in named.items():
+            if name in given or name not in fields:
+                raise TypeError(f"{type(self).__name__}: unexpected value for {name!r}")
+            given[name] = value
+        for name in fields:
+            if name not in given and not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__name__}: no value for {name!r}")
+        self.__dict__.update(given)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self._fields)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._values() == other._values()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values()))
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._fields)
+        return f"{type(self).__name__}({values})"

@@ -1,0 +1,121 @@
+"""Whether to restart, when, and why: the policy, free of system calls and clocks."""
+
+from __future__ import annotations
+
+from rebound import signals
+from rebound.config import Config
+from rebound.exitstatus import ExitStatus
+from rebound.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIRST_BACKOFF = 1.0
+"""Seconds of the first back-off; it doubles from there."""
+
+JITTER = 0.1
+"""The part of a back-off that chance may take off it, so that many containers that fail
+on one cause do not all come back at the same instant."""
+
+
+class Decision(Record):
+    """What to do after a run: `ending` says why to end, or is empty to restart in `delay` s.
+
+    `backoff` is the nominal back-off (without jitter), 0 when the failure was not rapid
+    enough to be held back.
+    """
+
+    ending: str = ""
+    delay: float = 0.0
+    backoff: float = 0.0
+
+
+class RestartPolicy:
+    """Counts runs and decides about the next one.
+
+    `chance` gives a number from 0 to 1 and is asked once for each back-off.
+    """
+
+    def __init__(self, config: Config, chance: Callable[[], float] = lambda: 0.0) -> None:
+        self.restarts = 0
+        """How many restarts were decided on so far."""
+        self._config = config
+        self._chance = chance
+        self._rapid_failures = 0
+        self._failed_forks = 0
+        self._restart_times: list[float] = []  # only with a window; never more than max_restarts
+
+    def is_success(self, status: ExitStatus) -> bool:
+        """Whether a run that ended so counts as exit status 0."""
+        return status == ExitStatus(code=0) or status in self._config.success
+
+    def ending(self, status: ExitStatus, now: float) -> str:
+        """Say why there is no restart after `status`, or nothing if there is one.
+
+        Changes nothing: it may be asked before the process has been reaped.
+        """
+        config = self._config
+        if config.restart == "never" or status in config.no_restart:
+            return "not restarting"
+        if self.is_success(status):
+            if config.restart != "always":
+                return "shutting down"
+        elif status.signal in (signals.SIGTERM, signals.SIGINT):
+            # Somebody asked the command itself to stop: that is no crash.
+            return "exiting"
+        if config.max_restarts and self._recent_restarts(now) >= config.max_restarts:
+            return f"max restarts ({config.max_restarts}) reached, exiting"
+        return ""
+
+    def after_run(self, status: ExitStatus, run_time: float, now: float) -> Decision:
+        """Decide after a run of `run_time` seconds, and count it."""
+        ending = self.ending(status, now)
+        if ending:
+            return Decision(ending)
+        self._failed_forks = 0
+        self._count_restart(now)
+        if run_time < self._config.reset_after:
+            self._rapid_failures += 1
+        else:
+            self._rapid_failures = 0
+        held_back = self._config.burst and self._rapid_failures >= self._config.burst
+        return self._delayed(self._rapid_failures - self._config.burst if held_back else -1)
+
+    def after_failed_exec(self, status: ExitStatus, now: float) -> Decision:
+        """Decide after a restart whose exec failed, e.g. while the binary is being replaced.
+
+        It counts like a rapid failure but is delayed from the first one on, also with
+        `-b 0`: nothing ran, so nothing else would bound the speed of such a loop.
+        """
+        decision = self.after_run(status, 0.0, now)
+        if decision.ending or decision.backoff:
+            return decision
+        return self._delayed(0)
+
+    def after_failed_fork(self) -> Decision:
+        """Decide after a start for which the system had no means; it is no run, so not counted."""
+        self._failed_forks += 1
+        return self._delayed(self._failed_forks - 1)
+
+    def _delayed(self, doublings: int) -> Decision:
+        """Give a restart after the back-off that was doubled so often; negative = none."""
+        if doublings < 0:
+            return Decision(delay=self._config.restart_delay)
+        # 2.0 ** 1024 overflows; 2 ** 32 s is above any bound that makes sense.
+        backoff = min(FIRST_BACKOFF * 2.0 ** min(doublings, 32), self._config.max_delay)
+        jittered = backoff * (1 - JITTER * self._chance())
+        delay = max(jittered, self._config.restart_delay)
+        return Decision(delay=delay, backoff=max(backoff, self._config.restart_delay))
+
+    def _count_restart(self, now: float) -> None:
+        self.restarts += 1
+        if self._config.max_restarts and self._config.max_restarts_window is not None:
+            self._restart_times.append(now)
+
+    def _recent_restarts(self, now: float) -> int:
+        window = self._config.max_restarts_window
+        if window is None:
+            return self.restarts
+        self._restart_times = [time for time in self._restart_times if now - time < window]
+        return len(self._restart_times)

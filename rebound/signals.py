@@ -1,0 +1,78 @@
+"""Signal numbers and their names.
+
+Taken from `_signal`, the C half of the standard `signal` module: the Python half turns
+every number into an enum, which costs more start-up time than the interpreter needs for
+all else that rebound loads.  Nothing here calls the system.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+else:
+    import _signal
+
+SIGHUP = int(_signal.SIGHUP)
+SIGINT = int(_signal.SIGINT)
+SIGQUIT = int(_signal.SIGQUIT)
+SIGKILL = int(_signal.SIGKILL)
+SIGPIPE = int(_signal.SIGPIPE)
+SIGTERM = int(_signal.SIGTERM)
+SIGCHLD = int(_signal.SIGCHLD)
+SIGCONT = int(_signal.SIGCONT)
+SIGSTOP = int(_signal.SIGSTOP)
+SIGTSTP = int(_signal.SIGTSTP)
+SIGTTIN = int(_signal.SIGTTIN)
+SIGTTOU = int(_signal.SIGTTOU)
+SIGWINCH = int(_signal.SIGWINCH)
+SIGXFSZ = int(_signal.SIGXFSZ)
+SIGRTMIN = int(_signal.SIGRTMIN)
+SIGRTMAX = int(_signal.SIGRTMAX)
+
+LAST = 64
+"""The highest signal number of Linux (`_NSIG`; 128 on MIPS, which rebound is not for)."""
+
+_ALIASES = ("SIGCLD", "SIGIOT", "SIGPOLL", "SIGRTMIN", "SIGRTMAX")
+
+_NUMBERS = {
+    name: int(getattr(_signal, name))
+    for name in dir(_signal)
+    if name.startswith("SIG") and name[3].isalpha() and isinstance(getattr(_signal, name), int)
+}
+
+_NAMES = {number: name for name, number in _NUMBERS.items() if name not in _ALIASES}
+
+
+def name(signo: int) -> str:
+    """Give the usual name: `SIGTERM`, `SIGRTMIN+3`; a bare number where there is none."""
+    if SIGRTMIN <= signo <= SIGRTMAX:
+        return "SIGRTMIN" if signo == SIGRTMIN else f"SIGRTMIN+{signo - SIGRTMIN}"
+    return _NAMES.get(signo, str(signo))
+
+
+def describe(signo: int) -> str:
+    """Give number and name for people: `signal 15 (SIGTERM)`."""
+    return f"signal {signo} ({name(signo)})"
+
+
+def parse(text: str) -> int:
+    """Read a signal: a name with or without SIG, `RTMIN+n`, `RTMAX-n`, or 1 to 64.
+
+    Raises `ValueError` with a sentence that says what is allowed.
+    """
+    if text.isascii() and text.isdecimal():
+        if 1 <= int(text) <= LAST:
+            return int(text)
+    else:
+        upper = text.upper()
+        full = upper if upper.startswith("SIG") else "SIG" + upper
+        if full in _NUMBERS:
+            return _NUMBERS[full]
+        for base, sign in (("SIGRTMIN", "+"), ("SIGRTMAX", "-")):
+            offset = full.removeprefix(base + sign)
+            if offset != full and offset.isascii() and offset.isdecimal():
+                signo = _NUMBERS[base] + int(sign + offset)
+                if SIGRTMIN <= signo <= SIGRTMAX:
+                    return signo
+    raise ValueError(f"{text!r} is not a signal (a name such as TERM or SIGTERM, or 1 to {LAST})")

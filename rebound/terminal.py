@@ -1,0 +1,57 @@
+"""The controlling terminal, and which process group is in its foreground.
+
+rebound blocks SIGTTOU, so it may call tcsetpgrp(3) from the background too.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class Terminal:
+    """The terminal, which is lent to the command's group while we have it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._group = 0
+
+    @classmethod
+    def controlling(cls) -> Terminal | None:
+        """Open our controlling terminal; None if there is none (ENXIO, ENOENT)."""
+        try:
+            return cls(os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC))
+        except OSError:
+            return None
+
+    def is_ours(self) -> bool:
+        """Whether our own group is in the foreground."""
+        return self._foreground() == os.getpgrp()
+
+    def is_lent(self) -> bool:
+        """Whether the command's group is in the foreground."""
+        return self._foreground() == self._group != 0
+
+    def lend(self, group: int) -> None:
+        """Put the command's group into the foreground, if ours is there."""
+        if self.is_ours():
+            self._group = group
+            self._set_foreground(group)
+
+    def take_back(self) -> None:
+        """Put our own group back, unless a shell has the terminal meanwhile."""
+        # 0: the group in the foreground has no member left (tcgetpgrp of Linux).
+        if self._group and self._foreground() in (0, self._group):
+            self._set_foreground(os.getpgrp())
+
+    def _foreground(self) -> int:
+        try:
+            return os.tcgetpgrp(self._fd)
+        except OSError:  # EIO, ENOTTY: hung up
+            return -1
+
+    def _set_foreground(self, group: int) -> None:
+        try:
+            os.tcsetpgrp(self._fd, group)
+        except OSError:
+            # ESRCH: the group has just ended, and is reaped next; EIO, ENOTTY: hung up.
+            pass
