@@ -56,28 +56,37 @@ class Config(Record):
 
     def __init__(self, *values: object, **named: object) -> None:
         super().__init__(*values, **named)
-        if self.restart not in RESTART_CHOICES:
-            raise ValueError(f"{self.restart!r} is not one of {', '.join(RESTART_CHOICES)}")
-        if self.verbosity not in VERBOSITIES:
-            raise ValueError(f"{self.verbosity!r} is not one of {', '.join(VERBOSITIES)}")
+        for field, choices in (("restart", RESTART_CHOICES), ("verbosity", VERBOSITIES)):
+            _require(getattr(self, field) in choices, field, f"one of {', '.join(choices)}")
         for field in ("max_restarts", "burst", "restart_delay", "max_delay", "reset_after"):
-            if not 0 <= getattr(self, field) < float("inf"):
-                raise ValueError(f"{field} must be a finite number from 0")
+            _require(_is_finite(getattr(self, field)), field, "a finite number from 0")
         for field in ("max_restarts_window", "stop_timeout"):
             value = getattr(self, field)
-            if value is not None and not 0 <= value < float("inf"):
-                raise ValueError(f"{field} must be None or a finite number from 0")
-        for signo in (self.drain_signal, self.parent_death_signal):
-            if signo is not None and not 1 <= signo <= signals.LAST:
-                raise ValueError(f"{signo!r} is not a signal (1 to {signals.LAST})")
+            _require(value is None or _is_finite(value), field, "None or a finite number from 0")
+        for field in ("drain_signal", "parent_death_signal"):
+            signo = getattr(self, field)
+            _require(signo is None or _is_signal(signo), field, "None or a signal's number")
         for source, target in self.rewrite:
-            if not (1 <= source <= signals.LAST and 0 <= target <= signals.LAST):
-                raise ValueError(f"{source}:{target} is not a pair of signals")
+            valid = _is_signal(source) and (target == 0 or _is_signal(target))
+            _require(valid, "rewrite", "pairs of signal numbers, 0 in second place for none")
 
     @property
     def in_own_group(self) -> bool:
         """Whether the command gets its own process group."""
         return self.own_group or self.signal_group or self.kill_group
+
+
+def _require(condition: bool, field: str, allowed: str) -> None:
+    if not condition:
+        raise ValueError(f"{field} must be {allowed}")
+
+
+def _is_finite(value: float) -> bool:
+    return 0 <= value < float("inf")
+
+
+def _is_signal(value: int) -> bool:
+    return 1 <= value <= signals.LAST
 
 
 def parse_duration(text: str) -> float:

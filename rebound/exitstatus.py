@@ -31,6 +31,11 @@ class ExitStatus(Record):
         return cls(code=status >> 8 & 0xFF)
 
     @property
+    def is_zero(self) -> bool:
+        """Whether it is exit status 0."""
+        return not (self.code or self.signal)
+
+    @property
     def shell_status(self) -> int:
         """What a shell shows as `$?`: the code, or 128 + the signal's number."""
         return 128 + self.signal if self.signal else self.code
@@ -53,6 +58,7 @@ class StatusSet(Record):
     signals: frozenset[int] = frozenset()
 
     def __contains__(self, status: ExitStatus) -> bool:
+        """Whether a process that ended so is in the list."""
         return status.shell_status in self.codes or status.signal in self.signals
 
     def union(self, other: StatusSet) -> StatusSet:

@@ -87,13 +87,13 @@ def open_signalfd(signos: Iterable[int]) -> int:
 
 
 def read_signals(fd: int) -> list[SignalInfo]:
-    """Take up to BATCH pending signals; an empty list if there is none."""
+    """Take up to BATCH pending signals, none if there is none; valid until the next call."""
     try:
         size = os.readv(fd, [_buffer])
     except BlockingIOError:
         return []
     count = size // ctypes.sizeof(SignalInfo)
-    return [SignalInfo.from_buffer_copy(info) for info in _buffer[:count]]
+    return _buffer[:count]
 
 
 def sigqueue(pid: int, signo: int, value: int) -> None:

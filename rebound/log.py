@@ -85,14 +85,13 @@ def _reopen_nonblocking(fd: int) -> int | None:
 def _write_without_waiting(fd: int, line: bytes) -> None:
     try:
         os.pwritev(fd, [line], -1, _RWF_NOWAIT)
-        return
     except BlockingIOError:
         raise
     except OSError:
         # EOPNOTSUPP: regular files of some file systems, terminals, old kernels' pipes.
-        pass
-    # Writable means room for PIPE_BUF bytes; only a writer that comes between can fill it.
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    if poll.poll(0):
-        os.write(fd, line)
+        # Writable means room for PIPE_BUF bytes; only a writer that comes between can
+        # fill it.
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        if poll.poll(0):
+            os.write(fd, line)

@@ -10,20 +10,21 @@ from rebound.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Protocol
 
     class Signal(Protocol):
         """What the loop hands over of a signal, see sigaction(2) and signalfd(2)."""
 
+        # Read-only, so that both a Record and a ctypes structure will do.
         @property
-        def signo(self) -> int: ...
+        def signo(self) -> int: ...  # noqa: D102
         @property
-        def code(self) -> int: ...
+        def code(self) -> int: ...  # noqa: D102
         @property
-        def pid(self) -> int: ...
+        def pid(self) -> int: ...  # noqa: D102
         @property
-        def value(self) -> int | None: ...
+        def value(self) -> int | None: ...  # noqa: D102
 
 
 _LONGEST_WAIT = 86400.0
@@ -72,22 +73,24 @@ class Loop:
         if self._epoll is not None:
             self._epoll.unregister(fd)
 
-    def wait(self, timeout: float | None) -> tuple[list[Signal], bool]:
+    def wait(self, timeout: float | None) -> tuple[Sequence[Signal], bool]:
         """Wait until something happens: (signals in their order, a watched fd is readable).
 
         Both are empty only on timeout.  `timeout` is in seconds, None = no limit.
         """
         if timeout is not None:
             timeout = min(max(timeout, 0.0), _LONGEST_WAIT)
-        if self._epoll is None and not self._open():
+        epoll = self._epoll or self._open()
+        if epoll is None:
             return self._wait_without_descriptors(timeout)
-        assert self._epoll is not None
-        ready = [fd for fd, _ in self._epoll.poll(timeout, _MAX_READY)]
-        if self._signalfd not in ready:
-            return [], bool(ready)
-        from rebound import libc
-
-        return list(libc.read_signals(self._signalfd)), len(ready) > 1
+        received: Sequence[Signal] = ()
+        watched_ready = False
+        for fd, _events in epoll.poll(timeout, _MAX_READY):
+            if fd == self._signalfd:
+                received = self._read_signals(fd)
+            else:
+                watched_ready = True
+        return received, watched_ready
 
     def close(self) -> None:
         """Close the loop's own descriptors."""
@@ -98,10 +101,11 @@ class Loop:
             os.close(self._signalfd)
             self._signalfd = -1
 
-    def _open(self) -> bool:
+    def _open(self) -> select.epoll | None:
         try:
             from rebound import libc
 
+            self._read_signals = libc.read_signals
             self._epoll = select.epoll(select.EPOLL_CLOEXEC)
             self._signalfd = libc.open_signalfd(self._signos)
             for fd in (self._signalfd, *self._watched):
@@ -112,10 +116,9 @@ class Loop:
             if not self._complained:
                 self._say(f"no signalfd or epoll ({error}); going on without, trying again")
                 self._complained = True
-            return False
-        return True
+        return self._epoll
 
-    def _wait_without_descriptors(self, timeout: float | None) -> tuple[list[Signal], bool]:
+    def _wait_without_descriptors(self, timeout: float | None) -> tuple[Sequence[Signal], bool]:
         taken = linux.wait_for_signal(_RETRY if timeout is None else min(timeout, _RETRY))
         if taken is None or taken[0] not in self._signos:
             return [], False

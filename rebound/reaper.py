@@ -5,22 +5,14 @@ from __future__ import annotations
 import os
 
 from rebound.exitstatus import ExitStatus
-from rebound.record import Record
+from rebound.service import Exited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Ended(Record):
-    """A child that ended and was reaped; `max_rss` is in KiB."""
-
-    pid: int
-    status: ExitStatus
-    max_rss: int
-
-
-def reap(look: Callable[[int, ExitStatus], None] | None = None) -> Ended | None:
+def reap(look: Callable[[int, ExitStatus], None] | None = None) -> Exited | None:
     """Reap one child; None if none has ended yet.
 
     `look` sees it before, while the zombie still keeps its pid, and the process group of
@@ -38,7 +30,7 @@ def reap(look: Callable[[int, ExitStatus], None] | None = None) -> Ended | None:
         else:
             look(target, ExitStatus(signal=zombie.si_status))
     pid, status, usage = os.wait4(target, os.WNOHANG)
-    return Ended(pid, ExitStatus.from_wait(status), usage.ru_maxrss) if pid else None
+    return Exited(pid, ExitStatus.from_wait(status), usage.ru_maxrss) if pid else None
 
 
 def stopped_by(pid: int) -> int:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from typing import dataclass_transform
 else:
 
-    def dataclass_transform(**_options):
+    def dataclass_transform(**_options: object) -> object:
+        """Stand in for the decorator, which only type checkers look at."""
         return lambda cls: cls
 
 
@@ -26,13 +27,18 @@ class Record:
     """
 
     _fields: tuple[str, ...] = ()
+    _required = 0
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls._fields = cls._fields + tuple(cls.__annotations__)
+        cls._fields = tuple(cls.__annotations__)
+        cls._required = sum(not hasattr(cls, name) for name in cls._fields)
 
     def __init__(self, *values: object, **named: object) -> None:
         fields = self._fields
+        if not named and self._required <= len(values) <= len(fields):
+            self.__dict__.update(zip(fields, values, strict=False))  # the short way, for speed
+            return
         if len(values) > len(fields):
             raise TypeError(f"{type(self).__name__} takes at most {len(fields)} values")
         given = dict(zip(fields, values, strict=False))
@@ -52,7 +58,7 @@ class Record:
         return tuple(getattr(self, name) for name in self._fields)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._values() == other._values()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self._values() == other._values()
 
     def __hash__(self) -> int:
         return hash((type(self), self._values()))

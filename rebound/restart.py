@@ -48,7 +48,7 @@ class RestartPolicy:
 
     def is_success(self, status: ExitStatus) -> bool:
         """Whether a run that ended so counts as exit status 0."""
-        return status == ExitStatus(code=0) or status in self._config.success
+        return status.is_zero or status in self._config.success
 
     def ending(self, status: ExitStatus, now: float) -> str:
         """Say why there is no restart after `status`, or nothing if there is one.

@@ -4,10 +4,11 @@
 the state, and returns the actions to carry out, in order.  It calls nothing of the
 system, so each transition, legal or not, can be tested with a clock moved by hand.
 
-    STARTING --> RUNNING --> STOPPING --> DRAINING --> ENDED
-        ^          |   \\_________________^  ^  \\        ^
-        |          v                        |    v      |
-        +------ BACKOFF --------------------+  KILLING -+
+    STARTING ──> RUNNING ──> STOPPING ──> DRAINING ──> ENDED
+        ^           │            │          ^  │         ^
+        │           v            └──────┐   │  v         │
+        └──────  BACKOFF ───────────────┼───┘  KILLING ──┘
+                                        └─────────^
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class ExecFailed(Record):
 
 
 class Exited(Record):
-    """The command ended, and has been reaped."""
+    """A child ended, and has been reaped.  As an event: that child was the command."""
 
     pid: int
     status: ExitStatus
@@ -177,10 +178,13 @@ class Service:
 
     # --- Starting -------------------------------------------------------------------
 
-    def _start(self, _event: Event, _now: float) -> list[Action]:
+    def _start_now(self, _event: Event, _now: float) -> list[Action]:
+        return [Log("info", f"starting {self._name}"), self._start()]
+
+    def _start(self) -> Action:
         self.state = STARTING
         self.deadline = None
-        return [Log("info", f"starting {self._name}"), Start()]
+        return Start()
 
     def _started(self, event: Started, now: float) -> list[Action]:
         self.state = RUNNING
@@ -223,7 +227,7 @@ class Service:
 
     def _say_ended(self, event: Exited, ending: str) -> list[Action]:
         child, status = f"child (pid {event.pid})", event.status
-        if status == ExitStatus(code=0):
+        if status.is_zero:
             return [Log("info", f"{child} exited, {ending}")]
         if status.signal in (signals.SIGTERM, signals.SIGINT):
             by = signals.describe(status.signal)
@@ -234,7 +238,7 @@ class Service:
 
     def _restart(self, decision: Decision, now: float) -> list[Action]:
         if not decision.delay:
-            return self._start(Begin(), now)
+            return [self._start()]
         self._back_off(decision, now)
         if decision.backoff:
             wait = format_duration(decision.backoff)
@@ -337,7 +341,7 @@ def _megabytes(kib: int) -> str:
 
 
 _TRANSITIONS: dict[tuple[str, type[Event]], Callable[[Service, Any, float], list[Action]]] = {
-    (STARTING, Begin): Service._start,
+    (STARTING, Begin): Service._start_now,
     (STARTING, Started): Service._started,
     (STARTING, ForkFailed): Service._fork_failed,
     (STARTING, ExecFailed): Service._exec_failed,
@@ -345,7 +349,7 @@ _TRANSITIONS: dict[tuple[str, type[Event]], Callable[[Service, Any, float], list
     (RUNNING, StopRequested): Service._stop,
     (RUNNING, SignalReceived): Service._forward,
     (RUNNING, ChildrenReaped): Service._nothing,
-    (BACKOFF, DeadlinePassed): Service._start,
+    (BACKOFF, DeadlinePassed): Service._start_now,
     (BACKOFF, StopRequested): Service._stop_in_backoff,
     (BACKOFF, SignalReceived): Service._nobody_to_signal,
     (BACKOFF, ChildrenReaped): Service._nothing,

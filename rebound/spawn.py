@@ -12,6 +12,7 @@ from rebound.linux import Inherited
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     Environment = Mapping[str, str] | Mapping[bytes, bytes]
 
@@ -33,11 +34,9 @@ class Spawner:
         self._mask = sorted(inherited.mask)
         # Exec keeps ignored signals ignored; these two were ignored by Python, not for us.
         self._defaults = [
-            signo
-            for signo in (signals.SIGPIPE, signals.SIGXFSZ)
-            if signo not in inherited.ignored
+            signo for signo in (signals.SIGPIPE, signals.SIGXFSZ) if signo not in inherited.ignored
         ]
-        self._options = {"setpgroup": 0} if own_group else {}
+        self._group: dict[str, Any] = {"setpgroup": 0} if own_group else {}
 
     def spawn(self) -> int:
         """Start the command, give its pid; its exec has succeeded then.
@@ -51,13 +50,15 @@ class Spawner:
             self._environment,
             setsigmask=self._mask,
             setsigdef=self._defaults,
-            **self._options,
+            **self._group,
         )
 
 
 def is_out_of_means(error: OSError) -> bool:
-    """Whether a start failed for want of processes, memory or descriptors: no fault of the
-    command, and perhaps over soon."""
+    """Whether a start failed for want of processes, memory or descriptors.
+
+    That is no fault of the command, and perhaps soon over.
+    """
     return error.errno in _OUT_OF_MEANS
 
 

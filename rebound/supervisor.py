@@ -12,7 +12,7 @@ import os
 import time
 
 from rebound import linux, reaper, service, signals, spawn
-from rebound.config import Config, format_duration
+from rebound.config import Config
 from rebound.exitstatus import ExitStatus
 from rebound.log import Log
 from rebound.loop import Loop
@@ -22,7 +22,7 @@ from rebound.terminal import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from rebound.loop import Signal
 
@@ -87,7 +87,7 @@ class Supervisor:
         self._reap_due = False
         self._asked: set[int] = set()
         self._killed: set[int] = set()
-        self._failures = 0
+        self._mistakes = 0
 
     def run(self) -> int:
         """Supervise until nothing is left; all signals must be blocked.  Returns the status."""
@@ -95,30 +95,29 @@ class Supervisor:
         linux.stop_ignoring_children()
         if self._config.parent_death_signal:
             linux.set_parent_death_signal(self._config.parent_death_signal)
+        first: service.Event | None = service.Begin()
         try:
-            self._guard(lambda: self._step(service.Begin()))
             while self._service.state != service.ENDED:
-                self._guard(self._turn)
+                try:
+                    if first:
+                        event, first = first, None
+                        self._step(event)
+                    self._turn()
+                except Exception as error:
+                    self._survive(error)
         finally:
             self._loop.close()
             self._log.close()
         return self._service.exit_status
 
-    def _guard(self, work: Callable[[], None]) -> None:
-        # A mistake of ours must not take the container down, nor turn into a busy loop.
-        try:
-            work()
-            self._failures = 0
-        except Exception as error:
-            self._failures += 1
-            self._log.write("error", f"internal error, going on: {error!r}")
-            if self._failures > 1:
-                time.sleep(min(self._failures / 10, 1.0))
-
     def _turn(self) -> None:
+        """Wait once, and handle all that has happened."""
         deadline = self._service.deadline
-        timeout = None if deadline is None else deadline - time.monotonic()
-        received, ended = self._loop.wait(0.0 if self._reap_due else timeout)
+        if self._reap_due:
+            timeout: float | None = 0.0
+        else:
+            timeout = None if deadline is None else deadline - time.monotonic()
+        received, ended = self._loop.wait(timeout)
         # Signals first: a stop that came together with a crash prevents the restart.
         for signal in received:
             self._take_signal(signal)
@@ -128,6 +127,12 @@ class Supervisor:
         deadline = self._service.deadline
         if deadline is not None and time.monotonic() >= deadline:
             self._step(service.DeadlinePassed())
+
+    def _survive(self, error: Exception) -> None:
+        """Go on after a mistake of ours: it must neither end PID 1 nor keep a CPU busy."""
+        self._mistakes += 1
+        self._log.write("error", f"internal error, going on: {error!r}")
+        time.sleep(min(self._mistakes / 100, 1.0))
 
     # --- From the kernel to events --------------------------------------------------
 
@@ -177,7 +182,9 @@ class Supervisor:
                 self._command_ended(ended)
             else:
                 adopted_ended = True
-                self._log.write("debug", f"reaped adopted process (pid {ended.pid}), {ended.status}")
+                self._log.write(
+                    "debug", f"reaped adopted process (pid {ended.pid}), {ended.status}"
+                )
         else:
             self._reap_due = True
         if adopted_ended:
@@ -189,7 +196,7 @@ class Supervisor:
         if pid == self._pid and self._service.would_restart(status, time.monotonic()):
             linux.send(-pid, signals.SIGKILL)
 
-    def _command_ended(self, ended: reaper.Ended) -> None:
+    def _command_ended(self, ended: service.Exited) -> None:
         self._pid = None
         if self._pidfd is not None:
             # A pidfd stays readable after its process was reaped: the loop would spin.
@@ -198,7 +205,7 @@ class Supervisor:
             self._pidfd = None
         if self._terminal:
             self._terminal.take_back()
-        self._step(service.Exited(ended.pid, ended.status, ended.max_rss))
+        self._step(ended)
 
     # --- From actions to the kernel -------------------------------------------------
 
@@ -231,9 +238,10 @@ class Supervisor:
         try:
             pid = self._spawner.spawn()
         except OSError as error:
+            text = error.strerror or str(error)
             if spawn.is_out_of_means(error):
-                return service.ForkFailed(error.strerror)
-            return service.ExecFailed(error.strerror, spawn.exec_failure(error))
+                return service.ForkFailed(text)
+            return service.ExecFailed(text, spawn.exec_failure(error))
         except Exception as error:  # MemoryError: each start must lead to an event
             return service.ForkFailed(repr(error))
         self._pid = pid

@@ -15,10 +15,10 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class LauncherHook(BuildHookInterface):
+class LauncherHook(BuildHookInterface):  # type: ignore[misc]
     """Puts `rebound` and `rebound-python` into the wheel's scripts."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, _version: str, build_data: dict[str, Any]) -> None:
         """Compile; called by hatchling before it collects the files."""
         source = Path(self.root, "rebound/launcher")
         self._launcher = Path(self.directory, "rebound")
@@ -41,6 +41,6 @@ class LauncherHook(BuildHookInterface):
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"py3-none-{platform}"
 
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+    def finalize(self, _version: str, _build_data: dict[str, Any], _artifact: str) -> None:
         """Remove what was compiled."""
         self._launcher.unlink(missing_ok=True)
