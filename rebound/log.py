@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import select
 
-QUIET, NORMAL, VERBOSE = range(3)
-_LEVELS = {"error": QUIET, "info": NORMAL, "debug": VERBOSE}
+_NOTHING, _QUIET, _NORMAL, _VERBOSE = range(-1, 3)
+_LEVELS = {"error": _QUIET, "info": _NORMAL, "debug": _VERBOSE}
+
+_S_IFMT, _S_IFREG, _S_IFDIR = 0o170000, 0o100000, 0o040000
+"""inode(7), without the import of the `stat` module."""
 
 _MAX_LINE = 4096
 """PIPE_BUF: a longer line could be torn apart by other writers (pipe(7))."""
@@ -23,13 +26,16 @@ class Log:
     """
 
     def __init__(self, verbosity: str = "normal", fd: int = 2) -> None:
-        self._threshold = ("quiet", "normal", "verbose").index(verbosity)
-        try:
-            os.fstat(fd)
-        except OSError:  # EBADF: closed, and the number may become that of another file
-            fd = -1
+        self._threshold = {"quiet": _QUIET, "normal": _NORMAL, "verbose": _VERBOSE}[verbosity]
         self._fd = fd
-        self._own_fd = _reopen_nonblocking(fd)
+        self._own_fd: int | None = None
+        try:
+            mode = os.fstat(fd).st_mode
+        except OSError:  # EBADF: closed, and the number may become that of another file
+            self._threshold = _NOTHING
+            return
+        if mode & _S_IFMT not in (_S_IFREG, _S_IFDIR):
+            self._own_fd = _reopen_nonblocking(fd)
 
     def close(self) -> None:
         """Close what was opened; the inherited descriptor stays."""
@@ -69,14 +75,11 @@ def _reopen_nonblocking(fd: int) -> int | None:
     """Open the same pipe or terminal once more, with a file of our own to mark O_NONBLOCK.
 
     Not possible for sockets (ENXIO), without /proc, or for a pipe of another user
-    (EACCES).  Not wanted for regular files: they do not block, and a second file would
-    have an offset of its own and overwrite what the command wrote.
+    (EACCES).  Not for regular files: they do not block, and a second file would have an
+    offset of its own and overwrite what the command wrote.
     """
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        # S_IFMT, S_IFREG and S_IFDIR, without the `stat` module's import
-        if os.fstat(fd).st_mode & 0o170000 in (0o100000, 0o040000):
-            return None
         return os.open(f"/proc/self/fd/{fd}", flags)
     except OSError:
         return None
