@@ -79,7 +79,8 @@ class Supervisor:
         self._service = Service(command[0], config, RestartPolicy(config, _chance))
         self._spawner = spawn.Spawner(command, environment, inherited, config.in_own_group)
         self._loop = Loop(inherited.ignored, lambda text: self._log.write("error", text))
-        self._terminal = Terminal.controlling() if config.in_own_group else None
+        self._terminal = Terminal()
+        self._job_control = config.in_own_group and self._terminal.exists
         self._own_pid = os.getpid()
         self._pid: int | None = None  # the command; None as soon as it is reaped
         self._pidfd: int | None = None
@@ -107,6 +108,7 @@ class Supervisor:
                     self._survive(error)
         finally:
             self._loop.close()
+            self._terminal.close()
             self._log.close()
         return self._service.exit_status
 
@@ -149,7 +151,9 @@ class Supervisor:
         delivered = by_terminal and self._command_got(signo)
         if signo == signals.SIGCONT and self._resume():
             return
-        if signo in _SHUTDOWN_SIGNALS or (by_terminal and signo == signals.SIGHUP):
+        # A shell that is hung up passes SIGHUP on by kill(2); then the terminal is gone.
+        hung_up = signo == signals.SIGHUP and (by_terminal or self._terminal.is_gone())
+        if signo in _SHUTDOWN_SIGNALS or hung_up:
             self._step(service.StopRequested(signo, delivered))
         elif not delivered:
             self._step(service.SignalReceived(signo, signal.value))
@@ -203,8 +207,7 @@ class Supervisor:
             self._loop.forget(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = None
-        if self._terminal:
-            self._terminal.take_back()
+        self._terminal.take_back()
         self._step(ended)
 
     # --- From actions to the kernel -------------------------------------------------
@@ -245,7 +248,7 @@ class Supervisor:
         except Exception as error:  # MemoryError: each start must lead to an event
             return service.ForkFailed(repr(error))
         self._pid = pid
-        if self._terminal:
+        if self._job_control:
             self._terminal.lend(pid)
         self._watch(pid)
         return service.Started(pid)
@@ -326,7 +329,7 @@ class Supervisor:
 
     def _look_for_stop(self) -> None:
         """If ^Z stopped the command's group, stop too, and give the shell its terminal."""
-        if self._pid is None or self._terminal is None:
+        if self._pid is None or not self._job_control:
             return
         stopped_by = reaper.stopped_by(self._pid)
         if stopped_by not in _STOP_SIGNALS:
@@ -344,7 +347,7 @@ class Supervisor:
 
     def _resume(self) -> bool:
         """Continue the command's whole group, with the terminal if we have it."""
-        if self._pid is None or self._terminal is None:
+        if self._pid is None or not self._job_control:
             return False
         self._terminal.lend(self._pid)
         return linux.send(-self._pid, signals.SIGCONT) is None

@@ -9,19 +9,23 @@ import os
 
 
 class Terminal:
-    """The terminal, which is lent to the command's group while we have it."""
+    """Our controlling terminal, if there is one; the command's group may borrow it."""
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self) -> None:
         self._group = 0
-
-    @classmethod
-    def controlling(cls) -> Terminal | None:
-        """Open our controlling terminal; None if there is none (ENXIO, ENOENT)."""
         try:
-            return cls(os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC))
-        except OSError:
-            return None
+            self._fd = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:  # ENXIO: none; ENOENT, EACCES: no such device here
+            self._fd = -1
+
+    @property
+    def exists(self) -> bool:
+        """Whether we had a controlling terminal at the start."""
+        return self._fd >= 0
+
+    def is_gone(self) -> bool:
+        """Whether we had a terminal, and it was hung up or our session lost it since."""
+        return self.exists and self._foreground() < 0
 
     def is_ours(self) -> bool:
         """Whether our own group is in the foreground."""
@@ -46,12 +50,18 @@ class Terminal:
     def _foreground(self) -> int:
         try:
             return os.tcgetpgrp(self._fd)
-        except OSError:  # EIO, ENOTTY: hung up
+        except OSError:  # EBADF: there is none; EIO, ENOTTY: it is gone
             return -1
 
     def _set_foreground(self, group: int) -> None:
         try:
             os.tcsetpgrp(self._fd, group)
         except OSError:
-            # ESRCH: the group has just ended, and is reaped next; EIO, ENOTTY: hung up.
+            # ESRCH: the group has just ended, and is reaped next; EIO, ENOTTY: it is gone.
             pass
+
+    def close(self) -> None:
+        """Close our own descriptor of it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

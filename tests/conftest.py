@@ -1,0 +1,39 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests import helpers
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., helpers.Supervised]]:
+    """Start rebound with these arguments; whatever runs at the test's end is killed."""
+    with ExitStack() as stack:
+
+        def start(*args: object, **options: object) -> helpers.Supervised:
+            directory = tmp_path / f"rebound{len(list(tmp_path.glob('rebound*')))}"
+            directory.mkdir()
+            return stack.enter_context(helpers.Supervised(directory, args, **options))  # type: ignore[arg-type]
+
+        yield start
+
+
+@pytest.fixture(params=list(helpers.MODES))
+def mode(request: pytest.FixtureRequest) -> list[str]:
+    """Each of: as an ordinary process, as PID 1, nested below tini."""
+    return helpers.MODES[request.param]
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> Iterator[None]:
+    """No test leaves a descriptor open here: an unclosed one would reach later commands."""
+    before = set(os.listdir("/proc/self/fd"))
+    yield
+    assert len(os.listdir("/proc/self/fd")) <= len(before)

@@ -1,0 +1,132 @@
+"""The log never blocks rebound and never fails it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from tests.helpers import DEADLINE, REBOUND, program, run
+
+CRASHES = ["-b", "0", "-r", "300", "sh", "-c", "exit 3"]
+
+
+def ends_well(**options):
+    command = [REBOUND, "-v", *CRASHES]
+    return subprocess.run(command, timeout=DEADLINE, **options).returncode == 3
+
+
+def test_full_pipe_without_a_reader_that_reads():
+    reading, writing = os.pipe()
+    with open(reading), open(writing) as stderr:
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+        assert ends_well(stderr=stderr)
+        assert not os.get_blocking(reading) or os.get_blocking(writing)
+
+
+def test_the_inherited_descriptor_stays_blocking():
+    """O_NONBLOCK is shared with all that have the same open file: the command, a shell."""
+    reading, writing = os.pipe()
+    with open(reading), open(writing) as stderr:
+        assert ends_well(stderr=stderr) is True
+        assert os.get_blocking(writing)
+
+
+def test_pipe_whose_reader_is_gone():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing) as stderr:
+        assert ends_well(stderr=stderr)
+
+
+def test_reader_gone_is_no_sigpipe_for_the_command(start, tmp_path):
+    """Our own failed write queues a SIGPIPE, which is not to be forwarded."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing) as stderr:
+        rebound = start("-v", *program("record_signals.py"), stderr=stderr)
+        rebound.wait_ready()
+        rebound.send(signal.SIGUSR1)
+        rebound.send(signal.SIGUSR2)
+        rebound.wait_until(lambda: len(rebound.lines("signal")) >= 2)
+        rebound.send(signal.SIGTERM)
+        rebound.wait()
+    assert str(int(signal.SIGPIPE)) not in [line.split()[1] for line in rebound.lines("signal")]
+
+
+def test_full_device():
+    with open("/dev/full", "wb") as stderr:
+        assert ends_well(stderr=stderr)
+
+
+def test_closed():
+    assert ends_well(preexec_fn=lambda: os.close(2))
+
+
+def test_file_at_its_size_limit(tmp_path):
+    import resource
+
+    with open(tmp_path / "log", "wb") as stderr:
+        assert ends_well(
+            stderr=stderr,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+        )
+    assert (tmp_path / "log").stat().st_size == 100
+
+
+def test_socket_that_nobody_reads():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        assert ends_well(stderr=theirs)
+
+
+def test_terminal_that_nobody_reads():
+    master, slave = pty.openpty()
+    with open(master, "rb"), open(slave, "wb", buffering=0) as stderr:
+        assert ends_well(stderr=stderr)
+
+
+@pytest.mark.parametrize("mode", ["wb", "ab"])
+def test_in_one_file_with_the_command(tmp_path, mode):
+    """Its own offset would make rebound overwrite what the command wrote, or the reverse."""
+    with open(tmp_path / "log", mode) as log:
+        subprocess.run(
+            [REBOUND, "-b", "0", "-r", "2", "sh", "-c", "echo command; exit 1"],
+            stdout=log,
+            stderr=log,
+        )
+    assert (tmp_path / "log").read_text().count("command\n") == 3
+    assert (tmp_path / "log").read_text().count("rebound: ") == 5
+    assert "\0" not in (tmp_path / "log").read_text()
+
+
+def test_one_line_whatever_the_commands_name(tmp_path):
+    result = run("no\nsuch\x1b[31m\udcff")
+    assert result.stderr.count("\n") == 2
+    assert result.stderr.isprintable() or "\x1b" not in result.stderr
+
+
+def test_quiet_and_verbose():
+    assert run("-q", "-r", 1, "false").stderr == "rebound: max restarts (1) reached, exiting\n"
+    assert run("-q", "true").stderr == ""
+    normal = run("true").stderr
+    assert normal.splitlines()[0] == "rebound: starting true"
+    assert len(run("-v", "true").stderr) > len(normal)
+
+
+def test_the_lines_of_a_crash_with_usage_and_core():
+    result = run("-r", 1, "sh", "-c", "ulimit -c unlimited; cd /tmp; kill -SEGV $$")
+    line = next(line for line in result.stderr.splitlines() if "restarting" in line)
+    import re
+
+    assert re.fullmatch(
+        r"rebound: child \(pid \d+\) killed by signal 11 \(SIGSEGV\)(, core dumped)?, "
+        r"after [\d.]+s, max RSS \d+ MB, restarting \(1\)",
+        line,
+    )

@@ -1,0 +1,143 @@
+"""Bad input and refusals: one clear line, status 125; exec errors: 126 and 127."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from tests.helpers import PYTHON, REBOUND, run
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ([], "no command given"),
+        (["--"], "no command given"),
+        (["-r"], "needs a value"),
+        (["-r", "x", "true"], "not a whole number"),
+        (["-r", "-1", "true"], "not a whole number"),
+        (["-r", "3/soon", "true"], "not a time"),
+        (["-d", "1d", "true"], "not a time"),
+        (["-d", "nan", "true"], "not a time"),
+        (["-b", "2.5", "true"], "not a whole number"),
+        (["--restart", "sometimes", "true"], "on-failure, always, never"),
+        (["-e", "256", "true"], "0 to 255"),
+        (["-n", "", "true"], "neither an exit status"),
+        (["--rewrite", "TERM", "true"], "FROM:TO"),
+        (["--rewrite", "TERM:WRONG", "true"], "not a signal"),
+        (["--drain-signal", "0", "true"], "not a signal"),
+        (["-p", "65", "true"], "not a signal"),
+        (["--wrong", "true"], "unknown option --wrong"),
+        (["-qx", "true"], "unknown option -x"),
+        (["--quiet=1", "true"], "takes no value"),
+    ],
+)
+def test_bad_option(args, says):
+    result = run(*args)
+    assert result.returncode == 125
+    assert re.fullmatch(f"rebound: [^\n]*{re.escape(says)}[^\n]*\n", result.stderr)
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("value", ["-r x", "true", "--wrong"])
+def test_bad_options_variable(value):
+    result = run("true", env={"REBOUND_OPTIONS": value})
+    assert result.returncode == 125
+    assert result.stderr.count("\n") == 1
+
+
+def test_help_and_version_go_to_stdout():
+    assert run("--help").stdout.startswith("usage: rebound [options]")
+    assert re.fullmatch(r"rebound \d+\.\d+\.\d+\n", run("--version").stdout)
+    with open("/dev/full", "wb") as full:
+        assert run("--help", stdout=full, capture_output=False).returncode == 125
+
+
+def test_command_not_found():
+    result = run("no-such-command", "x")
+    assert result.returncode == 127
+    assert "rebound: exec no-such-command: No such file or directory\n" in result.stderr
+    assert run("/no/such/command").returncode == 127
+
+
+def test_command_not_executable(tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_text("#!/bin/sh\n")
+    result = run(plain)
+    assert result.returncode == 126
+    assert f"exec {plain}: Permission denied" in result.stderr
+    assert run(tmp_path).returncode == 126
+    plain.write_bytes(b"\x7fELF nonsense")
+    plain.chmod(0o755)
+    result = run(plain)
+    assert result.returncode == 126
+    assert "Exec format error" in result.stderr
+
+
+def test_exec_failing_on_a_restart_is_a_failure_with_back_off(tmp_path, start):
+    """The binary is gone while it is being replaced."""
+    command = tmp_path / "command"
+
+    def install(text):
+        new = tmp_path / "new"
+        new.write_text(text)
+        new.chmod(0o755)
+        new.rename(command)
+
+    install(f"#!/bin/sh\nrm {command}\nexit 1\n")
+    rebound = start("--max-delay", "50ms", command)
+    rebound.wait_until(lambda: rebound.log.count(f"exec {command}: No such file") >= 3)
+    assert rebound.log.count("delaying restart") >= 2
+    install("#!/bin/sh\nexit 0\n")
+    assert rebound.wait() == 0
+
+
+def test_exec_failing_on_restarts_counts_towards_the_maximum(tmp_path):
+    command = tmp_path / "command"
+    command.write_text(f"#!/bin/sh\nrm {command}\nexit 1\n")
+    command.chmod(0o755)
+    result = run("-r", 3, "--max-delay", "1ms", command)
+    assert result.returncode == 127
+    assert result.stderr.count("exec ") == 3
+
+
+def test_library_call_reports_what_is_wrong():
+    code = """
+import rebound
+for wrong in (
+    lambda: rebound.supervise([]),
+    lambda: rebound.supervise("sh"),
+    lambda: rebound.supervise(["a\\0b"]),
+    lambda: rebound.Config(restart="x"),
+    lambda: rebound.Config(max_delay=-1),
+    lambda: rebound.Config(stop_timeout=float("inf")),
+    lambda: rebound.Config(drain_signal=99),
+    lambda: rebound.Config(rewrite=((15, 65),)),
+):
+    try:
+        wrong()
+    except ValueError as error:
+        print(error)
+"""
+    result = subprocess.run([PYTHON[0], "-I", "-c", code], capture_output=True, text=True)
+    assert result.stdout.count("\n") == 8
+    assert result.stderr == ""
+
+
+def test_library_call_restores_the_signal_mask():
+    code = """
+import rebound, signal
+before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+status = rebound.supervise(["sh", "-c", "exit 3"], rebound.Config(restart="never", verbosity="quiet"))
+print(status, signal.pthread_sigmask(signal.SIG_BLOCK, []) == {signal.SIGUSR2})
+"""
+    result = subprocess.run([PYTHON[0], "-I", "-c", code], capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("3 True\n", "")
+
+
+def test_module_run():
+    result = subprocess.run([PYTHON[0], "-Im", "rebound", "sh", "-c", "kill -TERM $$"])
+    assert result.returncode == 143
+    assert subprocess.run([REBOUND, "--", "-r"], capture_output=True).returncode == 127

@@ -1,0 +1,262 @@
+"""Stop and drain: who is told to stop, in which order, and when rebound leaves."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.helpers import DEADLINE, PID1, REBOUND, eventually, is_running, program, run
+
+STOPS = [signal.SIGTERM, signal.SIGINT]
+
+
+def daemon(directory, *options, action=("sleep", "1000")):
+    what = ["exit", "7"] if action == "crash" else ["exec", *action]
+    return program("daemon.py", directory, *options, "--", *what)
+
+
+def read_pid(path):
+    return int(path.read_text())
+
+
+def outside(rebound, file):
+    """The pid, as seen from here, of the daemon that wrote its own into `file`.
+
+    Inside a PID namespace it is another one.
+    """
+    (pid,) = [
+        process.pid
+        for process in psutil.Process(rebound.pid).children(recursive=True)
+        if re.search(rf"^NSpid:.*\b{file.read_text()}$", status_of(process.pid), re.MULTILINE)
+    ]
+    return pid
+
+
+def status_of(pid):
+    return Path(f"/proc/{pid}/status").read_text()
+
+
+def run_wrapped(mode, *args):
+    return subprocess.run(
+        [*mode, REBOUND, *map(str, args)], capture_output=True, text=True, timeout=DEADLINE
+    )
+
+
+@pytest.mark.parametrize("signo", STOPS)
+def test_a_stop_is_forwarded_and_ends_rebound_with_the_commands_status(start, mode, signo):
+    rebound = start(*program("record_signals.py", 6), wrapper=mode)
+    rebound.wait_ready()
+    rebound.send(signo)
+    rebound.wait_until(lambda: rebound.lines(f"signal {signo:d} "))
+    if signo == signal.SIGINT:
+        rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 6
+    assert len(rebound.lines("ready")) == 1
+    assert f"received signal {signo:d} ({signo.name}), forwarding to child" in rebound.log
+
+
+def test_no_restart_after_a_stop_whatever_the_status(start, mode):
+    rebound = start("-0", *program("record_signals.py", 1), wrapper=mode)
+    rebound.wait_ready()
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 1
+
+
+@pytest.mark.parametrize("signo", STOPS)
+def test_command_killed_by_the_stop_gives_128_and_its_number(start, mode, signo):
+    rebound = start("sh", "-c", "echo ready; exec sleep 1000", wrapper=mode)
+    rebound.wait_ready()
+    rebound.wait_until(lambda: "sleep" in rebound.children()[0].name())
+    rebound.send(signo)
+    assert rebound.wait() == 128 + signo
+
+
+def test_success_list_applies_to_a_stop(start):
+    rebound = start("-e", "143", "sh", "-c", "echo ready; exec sleep 1000")
+    rebound.wait_ready()
+    rebound.wait_until(lambda: "sleep" in rebound.children()[0].name())
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 0
+
+
+def test_a_stopped_command_dies_too(start):
+    rebound = start("sh", "-c", "echo ready; kill -STOP $$")
+    rebound.wait_ready()
+    (command,) = rebound.children()
+    rebound.wait_until(lambda: command.status() == "stopped")
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+
+
+@pytest.mark.parametrize("signo", STOPS)
+@pytest.mark.parametrize("options", [["-b", 1, "--max-delay", "1h"], ["-d", "1h"]])
+def test_a_stop_in_back_off_or_delay_ends_at_once(start, mode, signo, options):
+    rebound = start("-v", *options, "sh", "-c", "echo ready; exit 3", wrapper=mode)
+    rebound.wait_until(lambda: "delaying" in rebound.log or "due in" in rebound.log)
+    rebound.send(signo)
+    assert rebound.wait() == 128 + signo
+    assert len(rebound.lines("ready")) == 1
+
+
+def test_stop_timeout_kills_a_command_that_ignores_the_stop(start, mode):
+    rebound = start(
+        "--stop-timeout", "200ms", *program("record_signals.py", "ignore"), wrapper=mode
+    )
+    rebound.wait_ready()
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 137
+    assert "stop timeout is over, killing python" in rebound.log
+
+
+def test_without_stop_timeout_a_stop_waits_and_passes_further_ones_on(start):
+    rebound = start(*program("record_signals.py", "ignore"))
+    rebound.wait_ready()
+    for times in (1, 2, 3):
+        rebound.send(signal.SIGTERM)
+        rebound.wait_until(lambda t=times: len(rebound.lines("signal 15 ")) == t)
+    assert rebound.popen.poll() is None
+
+
+# --- Drain ----------------------------------------------------------------------------
+
+
+def test_adopted_processes_outlive_crashes_and_are_asked_at_the_stop(start, mode, tmp_path):
+    rebound = start("-b", 0, *daemon(tmp_path), wrapper=mode)
+    rebound.wait_until(lambda: (tmp_path / "pid").exists())
+    pid = outside(rebound, tmp_path / "pid")
+    for times in range(1, 6):
+        rebound.wait_until(lambda: any(c.name() == "sleep" for c in rebound.children()))
+        next(c for c in rebound.children() if c.name() == "sleep").kill()
+        rebound.wait_until(lambda t=times: f"restarting ({t})" in rebound.log)
+    assert is_running(pid)
+    assert not (tmp_path / "signals").exists()
+    rebound.wait_until(lambda: any(c.name() == "sleep" for c in rebound.children()))
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+    assert not is_running(pid)
+    assert set((tmp_path / "signals").read_text().split()) == {"15"}
+
+
+@pytest.mark.parametrize(
+    ("options", "signo", "asked"),
+    [
+        ([], signal.SIGTERM, signal.SIGTERM),
+        ([], signal.SIGINT, signal.SIGINT),
+        (["--drain-signal", "INT"], signal.SIGTERM, signal.SIGINT),
+        (["--rewrite", "TERM:QUIT"], signal.SIGTERM, signal.SIGQUIT),
+        (["--rewrite", "TERM:0"], signal.SIGTERM, signal.SIGTERM),
+    ],
+)
+def test_the_drain_signal(start, tmp_path, options, signo, asked):
+    command = daemon(tmp_path, action=("sh", "-c", "echo ready; exec sleep 1000"))
+    rebound = start(*options, *command)
+    rebound.wait_ready()
+    rebound.wait_until(lambda: any(c.name() == "sleep" for c in rebound.children()))
+    rebound.send(signo)
+    if options == ["--rewrite", "TERM:0"]:
+        rebound.wait_until(lambda: "not forwarded" in rebound.log)
+        next(c for c in rebound.children() if c.name() == "sleep").kill()
+    rebound.wait()
+    assert (tmp_path / "signals").read_text() == f"{asked:d}\n"
+
+
+@pytest.mark.parametrize("options", [[], ["-r", 1, "-b", 0]])
+def test_a_drain_comes_before_every_end(tmp_path, mode, options):
+    """The command exits by itself, successfully or for the last time."""
+    action = "crash" if options else ("true",)
+    result = run_wrapped(mode, *options, *daemon(tmp_path, action=action))
+    assert result.returncode == (7 if options else 0)
+    assert set((tmp_path / "signals").read_text().split()) == {"15"}
+    assert "asking adopted processes to stop with signal 15 (SIGTERM): python" in result.stderr
+
+
+def test_what_the_adopted_leave_behind_is_asked_in_turn(start, mode, tmp_path):
+    rebound = start(*daemon(tmp_path, "--child", "SIGINT"), wrapper=mode)
+    rebound.wait_until((tmp_path / "pid").exists)
+    rebound.wait_until((tmp_path / "child").exists)
+    pid, child = (outside(rebound, tmp_path / name) for name in ("pid", "child"))
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+    assert not is_running(pid)
+    assert not is_running(child)
+    assert rebound.log.count("asking adopted processes") == 2
+
+
+def test_children_of_adopted_processes_are_not_asked_themselves(start, tmp_path):
+    """Each adopted process is the root of its own tree and stops it as it sees fit."""
+    rebound = start(*daemon(tmp_path, "--child", "SIGTERM"))
+    rebound.wait_until((tmp_path / "pid").exists)
+    rebound.wait_until((tmp_path / "child").exists)
+    rebound.send(signal.SIGTERM)
+    rebound.wait_until(lambda: "asking adopted" in rebound.log)
+    rebound.wait_until((tmp_path / "signals").exists)
+    assert is_running(read_pid(tmp_path / "child"))
+    rebound.send(signal.SIGINT)  # passed on, ends the daemon; then its child is adopted
+    rebound.wait()
+    assert not is_running(read_pid(tmp_path / "child"))
+
+
+def test_further_stops_are_passed_on_to_what_still_runs(start, mode, tmp_path):
+    rebound = start(*daemon(tmp_path, "SIGTERM", "SIGQUIT"), wrapper=mode)
+    rebound.wait_until((tmp_path / "pid").exists)
+    rebound.wait_until(lambda: any(c.name() == "sleep" for c in rebound.children()))
+    rebound.send(signal.SIGTERM)
+    rebound.wait_until((tmp_path / "signals").exists)
+    rebound.send(signal.SIGTERM)
+    rebound.wait_until(lambda: (tmp_path / "signals").read_text().split() == ["15", "15"])
+    rebound.send(signal.SIGINT)
+    assert rebound.wait() == 143
+    assert (tmp_path / "signals").read_text().split() == ["15", "15", "2"]
+
+
+def test_at_the_deadline_what_is_left_is_killed_and_named(start, mode, tmp_path):
+    command = daemon(tmp_path, "--child", "SIGTERM", "SIGINT", "SIGQUIT")
+    rebound = start("--stop-timeout", "300ms", *command, wrapper=mode)
+    rebound.wait_until((tmp_path / "pid").exists)
+    rebound.wait_until((tmp_path / "child").exists)
+    pids = [outside(rebound, tmp_path / name) for name in ("pid", "child")]
+    rebound.wait_until(lambda: any(c.name() == "sleep" for c in rebound.children()))
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+    assert "stop timeout is over, killing python" in rebound.log
+    assert not any(map(is_running, pids))
+
+
+def test_stop_timeout_zero_kills_at_once(start, tmp_path):
+    rebound = start("--stop-timeout", 0, *daemon(tmp_path))
+    rebound.wait_until((tmp_path / "pid").exists)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() in (137, 143)
+    assert not is_running(read_pid(tmp_path / "pid"))
+
+
+def test_rebound_leaves_as_soon_as_nothing_is_left():
+    begin = time.monotonic()
+    assert run("true").returncode == 0
+    assert time.monotonic() - begin < 10  # far from the 30 s of a drain
+
+
+def test_stopped_adopted_processes_are_continued(start, tmp_path):
+    rebound = start(*daemon(tmp_path))
+    rebound.wait_until((tmp_path / "pid").exists)
+    pid = read_pid(tmp_path / "pid")
+    rebound.wait_until(lambda: any(c.name() == "sleep" for c in rebound.children()))
+    os.kill(pid, signal.SIGSTOP)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+    eventually(lambda: not is_running(pid))
+
+
+def test_daemons_started_before_rebound_are_drained_too(tmp_path):
+    """An entry point script that ends with `exec rebound`."""
+    script = f'{" ".join(daemon(tmp_path, action=("true",)))}; exec "$0" true'
+    command = [*PID1, "sh", "-c", script, REBOUND]
+    assert subprocess.run(command, timeout=DEADLINE).returncode == 0
+    assert (tmp_path / "signals").read_text() == "15\n"

@@ -1,0 +1,157 @@
+"""Real processes under test: starting them, and waiting for what they do."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+PROGRAMS = Path(__file__).parent / "programs"
+REPOSITORY = Path(__file__).parent.parent
+DEADLINE = 20.0
+"""Seconds after which something that should happen counts as not happening."""
+
+REBOUND = os.environ.get("REBOUND") or shutil.which("rebound") or "rebound"
+"""The program under test, an absolute path."""
+
+PYTHON = [sys.executable, "-IS"]
+
+PLAIN: list[str] = []
+PID1 = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+NESTED = [*PID1, "tini", "--"]
+"""What to put before rebound: nothing, what makes it PID 1, and what `docker --init` does."""
+
+MODES = {"plain": PLAIN, "pid1": PID1, "nested": NESTED}
+
+T = TypeVar("T")
+
+
+def eventually(what: Callable[[], T], deadline: float = DEADLINE) -> T:
+    """Ask until the answer is true, and give it; fail at the deadline."""
+    end = time.monotonic() + deadline
+    while not (answer := what()):
+        if time.monotonic() > end:
+            raise AssertionError(f"did not happen within {deadline} s")
+        select.select((), (), (), 0.005)
+    return answer
+
+
+def program(name: str, *args: object) -> list[str]:
+    """Give the command line of one of the test programs."""
+    return [*PYTHON, str(PROGRAMS / name), *map(str, args)]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+class Supervised:
+    """A running rebound with its output in files; killed, with all below it, at the end."""
+
+    def __init__(
+        self,
+        directory: Path,
+        args: Sequence[object],
+        wrapper: Sequence[str] = PLAIN,
+        **popen: object,
+    ) -> None:
+        self.directory = directory
+        self._out = directory / "stdout"
+        self._err = directory / "stderr"
+        with open(self._out, "ab") as out, open(self._err, "ab") as err:
+            options = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err, **popen}
+            self.popen = subprocess.Popen([*wrapper, REBOUND, *map(str, args)], **options)  # type: ignore[call-overload]
+        self._wrapped = bool(wrapper)
+
+    def __enter__(self) -> Supervised:
+        return self
+
+    def __exit__(self, failed: object, *_: object) -> None:
+        family = []
+        if self.popen.poll() is None:
+            process = psutil.Process(self.popen.pid)
+            family = [process, *process.children(recursive=True)]
+            for member in family:
+                try:
+                    member.kill()
+                except psutil.NoSuchProcess:
+                    pass
+        self.popen.wait(DEADLINE)
+        if failed:
+            print(self.stdout, self.log, sep="\n--- stderr:\n")
+
+    @property
+    def stdout(self) -> str:
+        """All that the command has printed."""
+        return self._out.read_text(errors="replace")
+
+    @property
+    def log(self) -> str:
+        """All that was written to stderr."""
+        return self._err.read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        """The pid of rebound itself, as seen from here."""
+        if not self._wrapped:
+            return self.popen.pid
+        return eventually(self._find)
+
+    def _find(self) -> int | None:
+        for process in psutil.Process(self.popen.pid).children(recursive=True):
+            try:
+                if process.name() == "rebound":
+                    return process.pid
+            except psutil.NoSuchProcess:
+                pass
+        return None
+
+    def children(self) -> list[psutil.Process]:
+        """The direct children of rebound."""
+        return psutil.Process(self.pid).children()
+
+    def send(self, signo: int) -> None:
+        """Send rebound a signal."""
+        os.kill(self.pid, signo)
+
+    def lines(self, start: str = "") -> list[str]:
+        """The lines of the command's output that start so."""
+        return [line for line in self.stdout.splitlines() if line.startswith(start)]
+
+    def wait_ready(self, times: int = 1) -> None:
+        """Wait until the command has announced itself so often."""
+        self.wait_until(lambda: len(self.lines("ready")) >= times)
+
+    def wait_until(self, what: Callable[[], T]) -> T:
+        """Like `eventually`, but fail at once when rebound has ended without it."""
+
+        def check() -> T:
+            ended = self.popen.poll() is not None
+            answer = what()
+            if not answer and ended:
+                raise AssertionError(f"rebound ended with {self.popen.returncode}: {self.log}")
+            return answer
+
+        return eventually(check)
+
+    def wait(self, deadline: float = DEADLINE) -> int:
+        """Wait for rebound's end; give its exit status."""
+        return self.popen.wait(deadline)
+
+
+def run(*args: object, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run rebound to its end."""
+    defaults = {"capture_output": True, "text": True, "timeout": DEADLINE}
+    return subprocess.run([REBOUND, *map(str, args)], **{**defaults, **options})  # type: ignore[call-overload, no-any-return]
