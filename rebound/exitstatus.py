@@ -15,6 +15,10 @@ OWN_ERROR = 125
 """rebound itself failed, before it could start anything (env(1), timeout(1), docker run)."""
 
 
+UNKNOWN = 255
+"""Stands for the status of a command that somebody else has waited for: a failure."""
+
+
 class ExitStatus(Record):
     """Either exited with `code` (0 to 255) or, if `signal` is not 0, killed by that signal."""
 

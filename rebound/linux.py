@@ -79,12 +79,18 @@ def become_subreaper() -> None:
 
     Raises `OSError` where the kernel or an emulation (qemu-user) refuses.
     """
-    _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot become a subreaper: {error.strerror}") from None
 
 
 def set_name(name: str) -> None:
-    """Set what ps(1) and pgrep(1) show as our command name."""
-    _prctl.prctl(_prctl.PR_SET_NAME, name)
+    """Set what ps(1) and pgrep(1) show as our command name; no matter if it fails."""
+    try:
+        _prctl.prctl(_prctl.PR_SET_NAME, name)
+    except OSError:
+        pass
 
 
 def set_parent_death_signal(signo: int) -> None:
@@ -94,7 +100,10 @@ def set_parent_death_signal(signo: int) -> None:
     Raises `OSError` (EINVAL) if the kernel does not know the signal.
     """
     parent = os.getppid()
-    _prctl.prctl(_prctl.PR_SET_PDEATHSIG, signo)
+    try:
+        _prctl.prctl(_prctl.PR_SET_PDEATHSIG, signo)
+    except OSError as error:
+        raise OSError(error.errno, f"no parent death signal {signo}: {error.strerror}") from None
     if os.getppid() != parent:
         os.kill(os.getpid(), signo)
 
@@ -182,20 +191,24 @@ def children(known: Collection[int] = ()) -> list[int]:
 
     /proc/PID/task/TID/children can miss a child only when one that was listed before it
     is reaped meanwhile (proc(5)); we alone reap, and have one thread.  Where it is not
-    compiled in (CONFIG_PROC_CHILDREN), the parents of all processes are looked at; where
-    there is no /proc, each pid is tried.  No pid is believed unless wait(2) knows it for
-    a child of ours.
+    compiled in (CONFIG_PROC_CHILDREN), all processes are tried; where /proc cannot be
+    read, the pids that may be.  None is believed unless wait(2) knows it for a child.
     """
-    candidates: Iterable[int]
-    if not has_proc():
-        candidates = range(2, _FIRST_PIDS + 1)
-    else:
+    return [pid for pid in _candidates() if pid not in known and _is_child(pid)]
+
+
+def _candidates() -> Iterable[int]:
+    if has_proc():
         try:
             with open("/proc/thread-self/children", "rb") as listing:
-                candidates = [int(pid) for pid in listing.read().split()]
+                return [int(pid) for pid in listing.read().split()]
         except OSError:
-            candidates = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
-    return [pid for pid in candidates if pid not in known and _is_child(pid)]
+            pass
+        try:
+            return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+        except OSError:  # EMFILE, ENFILE
+            pass
+    return range(2, _FIRST_PIDS + 1)
 
 
 def _is_child(pid: int) -> bool:

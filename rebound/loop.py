@@ -67,11 +67,17 @@ class Loop:
             self._epoll.register(fd, select.EPOLLIN)
         self._watched.add(fd)
 
-    def forget(self, fd: int) -> None:
-        """Undo `watch`; before `fd` is closed."""
+    def close_watched(self, fd: int) -> None:
+        """Undo `watch`, and close `fd`.
+
+        Closing takes it out of the epoll (epoll(7)), since no other descriptor refers to
+        it: it is close-on-exec, and a spawn returns only after the exec.
+        """
         self._watched.discard(fd)
-        if self._epoll is not None:
-            self._epoll.unregister(fd)
+        try:
+            os.close(fd)
+        except OSError:  # the descriptor is gone all the same (close(2))
+            pass
 
     def wait(self, timeout: float | None) -> tuple[Sequence[Signal], bool]:
         """Wait until something happens: (signals in their order, a watched fd is readable).

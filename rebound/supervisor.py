@@ -13,7 +13,7 @@ import time
 
 from rebound import linux, reaper, service, signals, spawn
 from rebound.config import Config
-from rebound.exitstatus import ExitStatus
+from rebound.exitstatus import UNKNOWN, ExitStatus
 from rebound.log import Log
 from rebound.loop import Loop
 from rebound.restart import RestartPolicy
@@ -193,8 +193,17 @@ class Supervisor:
             self._reap_due = True
         if adopted_ended:
             self._step(service.ChildrenReaped())
-        if none_left and self._service.state in (service.DRAINING, service.KILLING):
+        if none_left:
+            self._no_children()
+
+    def _no_children(self) -> None:
+        state = self._service.state
+        if state in (service.DRAINING, service.KILLING):
             self._step(service.NoChildren())
+        elif state in (service.RUNNING, service.STOPPING):
+            # Another part of the process waited for it: how it ended is not known.
+            self._log.write("error", f"child (pid {self._pid}) was reaped by someone else")
+            self._command_ended(service.Exited(self._pid or 0, ExitStatus(code=UNKNOWN)))
 
     def _before_reaping(self, pid: int, status: ExitStatus) -> None:
         if pid == self._pid and self._service.would_restart(status, time.monotonic()):
@@ -204,8 +213,7 @@ class Supervisor:
         self._pid = None
         if self._pidfd is not None:
             # A pidfd stays readable after its process was reaped: the loop would spin.
-            self._loop.forget(self._pidfd)
-            os.close(self._pidfd)
+            self._loop.close_watched(self._pidfd)
             self._pidfd = None
         self._terminal.take_back()
         self._step(ended)
@@ -287,6 +295,7 @@ class Supervisor:
             )
 
     def _ask_adopted(self, signo: int) -> None:
+        self._reap_due = True  # perhaps nothing is left: only wait(2) knows
         asked = linux.children(self._asked)
         for pid in asked:
             self._asked.add(pid)
@@ -298,17 +307,15 @@ class Supervisor:
             )
         elif not linux.has_proc():
             self._log.write("debug", "no /proc here: found adopted processes by wait(2) alone")
-        # Perhaps nothing is left: only wait(2) knows.
-        self._reap_due = True
 
     def _kill_children(self) -> service.Event | None:
+        self._reap_due = True
         children = linux.children()
         refused = [pid for pid in children if linux.send(pid, signals.SIGKILL)]
         killed = [pid for pid in children if pid not in self._killed and pid not in refused]
         self._killed.update(killed)
         if killed:
             self._log.write("error", f"stop timeout is over, killing {_names(killed)}")
-        self._reap_due = True
         if children and len(refused) == len(children):
             self._log.write("error", f"not permitted to kill, leaving {_names(refused)}")
             return service.NoneKillable()

@@ -37,3 +37,10 @@ def no_leaks() -> Iterator[None]:
     before = set(os.listdir("/proc/self/fd"))
     yield
     assert len(os.listdir("/proc/self/fd")) <= len(before)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A test that was skipped has not passed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

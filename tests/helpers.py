@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import psutil
 
@@ -75,7 +75,7 @@ class Supervised:
             self.popen = subprocess.Popen([*wrapper, REBOUND, *map(str, args)], **options)  # type: ignore[call-overload]
         self._wrapped = bool(wrapper)
 
-    def __enter__(self) -> Supervised:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, failed: object, *_: object) -> None:
@@ -107,13 +107,15 @@ class Supervised:
         """The pid of rebound itself, as seen from here."""
         if not self._wrapped:
             return self.popen.pid
-        return eventually(self._find)
+        return eventually(lambda: self.find("rebound")).pid
 
-    def _find(self) -> int | None:
-        for process in psutil.Process(self.popen.pid).children(recursive=True):
+    def find(self, *names: str) -> psutil.Process | None:
+        """The first process that has one of these names, from the wrapper downwards."""
+        wrapper = psutil.Process(self.popen.pid)
+        for process in (wrapper, *wrapper.children(recursive=True)):
             try:
-                if process.name() == "rebound":
-                    return process.pid
+                if process.name() in names:
+                    return process
             except psutil.NoSuchProcess:
                 pass
         return None

@@ -54,7 +54,7 @@ def test_through_symlinks(tmp_path):
         assert result.returncode == 7
 
 
-def test_through_path_and_with_an_empty_environment(tmp_path):
+def test_through_path_and_with_an_empty_environment():
     env = {"PATH": f"{os.path.dirname(REBOUND)}:{os.environ['PATH']}"}
     assert subprocess.run(["rebound", "-q", "true"], env=env).returncode == 0
     assert run("-q", "/bin/true", env={}).returncode == 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
+import resource
 import signal
 import socket
 import subprocess
@@ -26,14 +28,13 @@ def test_full_pipe_without_a_reader_that_reads():
     with open(reading), open(writing) as stderr:
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
         assert ends_well(stderr=stderr)
-        assert not os.get_blocking(reading) or os.get_blocking(writing)
 
 
 def test_the_inherited_descriptor_stays_blocking():
     """O_NONBLOCK is shared with all that have the same open file: the command, a shell."""
     reading, writing = os.pipe()
     with open(reading), open(writing) as stderr:
-        assert ends_well(stderr=stderr) is True
+        assert ends_well(stderr=stderr)
         assert os.get_blocking(writing)
 
 
@@ -44,7 +45,7 @@ def test_pipe_whose_reader_is_gone():
         assert ends_well(stderr=stderr)
 
 
-def test_reader_gone_is_no_sigpipe_for_the_command(start, tmp_path):
+def test_reader_gone_is_no_sigpipe_for_the_command(start):
     """Our own failed write queues a SIGPIPE, which is not to be forwarded."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -69,8 +70,6 @@ def test_closed():
 
 
 def test_file_at_its_size_limit(tmp_path):
-    import resource
-
     with open(tmp_path / "log", "wb") as stderr:
         assert ends_well(
             stderr=stderr,
@@ -106,10 +105,10 @@ def test_in_one_file_with_the_command(tmp_path, mode):
     assert "\0" not in (tmp_path / "log").read_text()
 
 
-def test_one_line_whatever_the_commands_name(tmp_path):
+def test_one_line_whatever_the_commands_name():
     result = run("no\nsuch\x1b[31m\udcff")
     assert result.stderr.count("\n") == 2
-    assert result.stderr.isprintable() or "\x1b" not in result.stderr
+    assert "\x1b" not in result.stderr
 
 
 def test_quiet_and_verbose():
@@ -123,8 +122,6 @@ def test_quiet_and_verbose():
 def test_the_lines_of_a_crash_with_usage_and_core():
     result = run("-r", 1, "sh", "-c", "ulimit -c unlimited; cd /tmp; kill -SEGV $$")
     line = next(line for line in result.stderr.splitlines() if "restarting" in line)
-    import re
-
     assert re.fullmatch(
         r"rebound: child \(pid \d+\) killed by signal 11 \(SIGSEGV\)(, core dumped)?, "
         r"after [\d.]+s, max RSS \d+ MB, restarting \(1\)",

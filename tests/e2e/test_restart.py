@@ -103,7 +103,7 @@ def test_the_fifth_rapid_failure_is_the_first_that_is_delayed(start):
     assert rebound.log.index("delaying") > rebound.log.index("restarting (5)")
 
 
-def test_burst_sets_the_first_delay_and_zero_none(tmp_path):
+def test_burst_sets_the_first_delay_and_zero_none():
     result = run("-b", 2, "-r", 2, "--max-delay", "1ms", "false")
     assert result.stderr.count("delaying") == 1
     assert "delaying" not in run("-b", 0, "-r", 50, "false").stderr

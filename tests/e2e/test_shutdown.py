@@ -129,7 +129,7 @@ def test_without_stop_timeout_a_stop_waits_and_passes_further_ones_on(start):
 
 def test_adopted_processes_outlive_crashes_and_are_asked_at_the_stop(start, mode, tmp_path):
     rebound = start("-b", 0, *daemon(tmp_path), wrapper=mode)
-    rebound.wait_until(lambda: (tmp_path / "pid").exists())
+    rebound.wait_until((tmp_path / "pid").exists)
     pid = outside(rebound, tmp_path / "pid")
     for times in range(1, 6):
         rebound.wait_until(lambda: any(c.name() == "sleep" for c in rebound.children()))

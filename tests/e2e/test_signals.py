@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -33,9 +34,9 @@ def test_every_catchable_signal_is_forwarded_once(recorder):
     order = [*sorted(map(int, ordinary)), int(signal.SIGINT)]
     for count, signo in enumerate(order, 1):
         recorder.send(signo)
-        recorder.wait_until(lambda: len(recorder.lines("signal")) >= count)
+        recorder.wait_until(lambda n=count: len(recorder.lines("signal")) >= n)
         if signo == signal.SIGINT:  # SIGCONT follows the signal of a stop
-            recorder.wait_until(lambda: len(recorder.lines("signal")) >= count + 1)
+            recorder.wait_until(lambda n=count: len(recorder.lines("signal")) > n)
     recorder.send(signal.SIGTERM)
     assert recorder.wait() == 0
     received = [int(line.split()[1]) for line in recorder.lines("signal")]
@@ -97,7 +98,7 @@ def test_signals_reach_the_leader_or_with_capital_g_the_group(start):
         rebound.send(signal.SIGWINCH)  # which sh ignores
         rebound.send(signal.SIGURG)
         if count:
-            rebound.wait_until(lambda r=rebound: len(r.lines("signal 23 ")) == count)
+            rebound.wait_until(lambda r=rebound, n=count: len(r.lines("signal 23 ")) == n)
         os.killpg(shell.pid, signal.SIGUSR2)
         rebound.wait_until(lambda r=rebound: len(r.lines("signal 12 ")) == 2)
         assert len(rebound.lines("signal 23 ")) == count
@@ -171,7 +172,7 @@ def test_a_signal_ignored_at_the_start_is_not_acted_on(start):
     assert [line.split()[1] for line in rebound.lines("signal")] == ["10"]
 
 
-def test_ignored_sigchld_is_reset_since_children_could_not_be_waited_for(start):
+def test_ignored_sigchld_is_reset_since_children_could_not_be_waited_for():
     result = run(
         "-r",
         1,
@@ -184,22 +185,38 @@ def test_ignored_sigchld_is_reset_since_children_could_not_be_waited_for(start):
 
 
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGUSR1, signal.SIGRTMIN + 1])
-def test_no_signal_is_lost_while_rebound_starts(start, mode, signo):
-    """Sent as soon as the process exists, signals wait until the command can take them."""
+def test_no_signal_is_lost_while_rebound_starts(start, signo):
+    """Pending and blocked from before its first instruction, it reaches the command."""
 
-    # Pending before the launcher's first instruction, which cannot be told from later.
     def prepare():
         signal.pthread_sigmask(signal.SIG_BLOCK, [signo])
         os.kill(os.getpid(), signo)
 
-    if mode:
-        return  # a pending signal is not inherited by the fork of unshare
     rebound = start(*program("record_signals.py"), preexec_fn=prepare)
     rebound.wait_until(lambda: rebound.lines("signal"))
     assert int(rebound.lines("signal")[0].split()[1]) == signo
 
 
-def test_parent_death_signal(start, tmp_path):
+def test_signals_sent_while_python_starts_arrive(start, mode):
+    """Even to PID 1, to which the kernel gives no signal that it does not handle or block."""
+    command = ["sh", "-c", "echo ready; exec sleep 1000"]
+    rebound = start("-v", "--rewrite", "RTMIN:0", *command, wrapper=mode)
+    sent = 0
+    while not rebound.lines("ready") and sent < 1000:
+        process = rebound.find("rebound", "python3")
+        if process and blocks_all(process):
+            os.kill(process.pid, signal.SIGRTMIN)
+            sent += 1
+    assert sent
+    rebound.wait_until(lambda: rebound.log.count("received signal 34") == sent)
+
+
+def blocks_all(process):
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return "SigBlk:\tfffffffffffbfeff" in status
+
+
+def test_parent_death_signal(start):
     """Its parent is a shell that is killed."""
     script = '"$0" "$@" & echo parent; wait'
     rebound = start("-p", "TERM", *program("record_signals.py"), wrapper=["sh", "-c", script])

@@ -195,7 +195,7 @@ def test_as_pid_1_and_session_leader_a_hang_up_reaches_the_command(tmp_path):
     child.wait()
 
 
-def test_as_pid_1_suspend_stops_neither_for_good(tmp_path):
+def test_as_pid_1_suspend_stops_neither_for_good():
     """Nobody could continue them; as in a container with a terminal."""
     child = pexpect.spawn(
         PID1[0],

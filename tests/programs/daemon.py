@@ -29,7 +29,7 @@ def daemon(ready: int) -> None:
     if os.fork():
         os._exit(0)
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    if "--child" in options and not (pid := os.fork()):
+    if "--child" in options and not os.fork():
         write("child", str(os.getpid()))
         signal.sigwait({signal.SIGTERM})
         os._exit(0)

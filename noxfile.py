@@ -1,0 +1,51 @@
+"""Development sessions: `nox` runs lint, types and tests; `nox -s bench` measures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+
+def install(session: nox.Session, group: str, *packages: str) -> None:
+    """Install one of the dependency groups of pyproject.toml."""
+    session.install(*nox.project.dependency_groups(PROJECT, group), *packages)
+
+
+def rebound(session: nox.Session) -> dict[str, str]:
+    """Name the program under test to the tests."""
+    return {"REBOUND": str(Path(session.bin) / "rebound")}
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    install(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check", "--diff")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of the package, strictly."""
+    install(session, "types")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests on the installed package, as root; arguments go to pytest."""
+    install(session, "test", ".")
+    session.run("pytest", *session.posargs, env=rebound(session))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against the C loop, tini and bare Python, as ratios in one run."""
+    install(session, "test", ".")
+    session.run("python", "-m", "tests.bench", *session.posargs, env=rebound(session))

@@ -1,0 +1,239 @@
+"""System calls that fail, injected by strace, and places that lack things."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+
+import psutil
+import pytest
+
+from tests.helpers import DEADLINE, PYTHON, REBOUND, eventually, program, run
+
+# May read what is in a home directory, such as the program under test, but do no more.
+OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+
+ORPHAN = ["sh", "-c", "sleep 1000 & echo ready; exec sleep 2000"]
+
+
+def inject(*faults, paths=()):
+    """strace, which makes these system calls of rebound (not of its children) fail."""
+    options = [f"--inject={fault}" for fault in faults]
+    options += [f"--trace-path={path}" for path in paths]
+    return ["strace", "-o", "/dev/null", *options]
+
+
+def crashes(wrapper, *options, times=3):
+    """Run a command that crashes so often; give the log, once all went well."""
+    command = [*wrapper, REBOUND, "-b", "0", "-r", str(times), *options, "sh", "-c", "exit 9"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
+    assert result.returncode == 9
+    assert f"restarting ({times})" in result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize("error", ["EPERM", "ENOSYS"])
+def test_pidfd_refused_is_said_once_and_sigchld_does(error):
+    log = crashes(inject(f"pidfd_open:error={error}"))
+    assert log.count("pidfd_open") == 1
+    assert log.count("going on with SIGCHLD alone") == 1
+
+
+def test_one_pidfd_that_fails_does_no_harm():
+    crashes(inject("pidfd_open:error=EMFILE:when=2"))
+    crashes(inject("epoll_ctl:error=ENOSPC:when=3+"))
+
+
+@pytest.mark.parametrize("error", ["EAGAIN", "ENOMEM"])
+def test_failing_forks_are_retried_with_back_off(error):
+    log = crashes(inject(f"clone3:error={error}:when=1..3"), "--max-delay", "10ms")
+    assert log.count("cannot start sh: ") == 3
+    log = crashes(inject(f"clone3:error={error}:when=2..4"), "--max-delay", "10ms")
+    assert log.count("cannot start sh: ") == 3
+
+
+def test_a_stop_ends_a_start_that_cannot_be_made(start):
+    rebound = start("sleep", "1000", wrapper=inject("clone3:error=EAGAIN"))
+    rebound.wait_until(lambda: "retrying in 1s" in rebound.log)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+
+
+@pytest.mark.parametrize("call", ["epoll_create1", "signalfd4"])
+@pytest.mark.parametrize("error", ["EMFILE", "ENFILE", "ENOMEM"])
+def test_without_descriptors_signals_are_still_taken(start, call, error):
+    rebound = start(
+        "-b", 0, *program("record_signals.py", 4), wrapper=inject(f"{call}:error={error}")
+    )
+    rebound.wait_ready()
+    rebound.send(signal.SIGUSR1)
+    rebound.wait_until(lambda: rebound.lines("signal 10 "))
+    rebound.children()[0].kill()
+    rebound.wait_ready(2)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 4
+    assert rebound.log.count("trying again") == 1
+
+
+def test_descriptors_are_tried_again(start):
+    rebound = start(
+        *program("record_signals.py", 4), wrapper=inject("epoll_create1:error=EMFILE:when=1")
+    )
+    rebound.wait_ready()
+    rebound.wait_until(lambda: "eventpoll" in links(rebound))
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 4
+
+
+def links(rebound):
+    listing = subprocess.run(
+        ["ls", "-l", f"/proc/{rebound.pid}/fd"], capture_output=True, text=True
+    )
+    return listing.stdout
+
+
+@pytest.mark.parametrize("limit", range(4, 12))
+def test_few_descriptors(limit):
+    """With less than 4 not even Python starts."""
+    limits = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # noqa: E731
+    result = run("-b", 0, "-r", 3, "sh", "-c", "exit 9", preexec_fn=limits)
+    assert result.returncode == 9
+    assert "Traceback" not in result.stderr
+
+
+def test_no_process_left_for_a_user(start):
+    """RLIMIT_NPROC, from which root is exempt: a real EAGAIN, until another process ends."""
+    with subprocess.Popen([*OTHER_USER, "sleep", "1000"]) as other:
+        wrapper = ["prlimit", "--nproc=2", *OTHER_USER]
+        rebound = start("--max-delay", "10ms", "true", wrapper=wrapper)
+        rebound.wait_until(lambda: "cannot start true: Resource temporarily" in rebound.log)
+        other.kill()
+    assert rebound.wait() == 0
+
+
+def test_a_log_that_cannot_be_written():
+    command = [*inject("write:error=EIO", "pwritev2:error=EIO"), REBOUND, "-r", "2", "false"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
+    assert (result.returncode, result.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "readv:error=EIO:when=1",
+        "wait4:error=EINTR:when=1",
+        "wait4:error=EINVAL:when=2",
+        "epoll_wait:error=EINTR:when=1..5",
+        "epoll_wait:error=ENOMEM:when=2",
+        "pwritev2:error=ENOSYS",
+    ],
+)
+def test_nothing_ends_rebound_before_its_time(fault):
+    crashes(inject(fault))
+
+
+def test_a_command_that_somebody_else_waited_for_counts_as_failed():
+    """As by a thread of a program that calls `supervise`."""
+    code = """
+import os, rebound, sys
+from rebound import reaper
+take = reaper.reap
+def reap(look=None):
+    ended = take(look)
+    return take(look) if ended else None
+reaper.reap = reap
+sys.exit(rebound.supervise(["true"], rebound.Config(max_restarts=2)))
+"""
+    result = subprocess.run(
+        [PYTHON[0], "-Ic", code], capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert result.returncode == 255
+    assert result.stderr.count("was reaped by someone else") == 3
+
+
+def test_subreaper_refused():
+    command = [*inject("prctl:error=EINVAL"), REBOUND, "true"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
+    assert result.returncode == 125
+    assert result.stderr == "rebound: cannot become a subreaper: Invalid argument\n"
+
+
+def test_a_command_that_must_not_be_signalled_is_named(start):
+    rebound = start("sleep", "1000", wrapper=inject("kill:error=EPERM:when=1"))
+    rebound.wait_until(rebound.children)
+    rebound.send(signal.SIGUSR1)
+    rebound.wait_until(lambda: "cannot send signal 10 (SIGUSR1) to child (pid" in rebound.log)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+
+
+def test_what_must_not_be_killed_is_left(start):
+    """As with a daemon of another user below a rebound that is not root."""
+    # Permitted are TERM and CONT for the command; TERM for the daemon is the third.
+    wrapper = inject("kill:error=EPERM:when=3+")
+    rebound = start("--stop-timeout", "300ms", *ORPHAN, wrapper=wrapper)
+    rebound.wait_ready()
+    (orphan,) = rebound.wait_until(lambda: orphan_of(rebound))
+    rebound.wait_until(lambda: any("2000" in c.cmdline() for c in rebound.children()))
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+    assert f"not permitted to kill, leaving sleep (pid {orphan.pid})" in rebound.log
+    orphan.kill()
+
+
+def orphan_of(rebound):
+    return [
+        c for c in psutil.Process(rebound.pid).children(recursive=True) if "1000" in c.cmdline()
+    ]
+
+
+def drains(start, wrapper):
+    """Whether an adopted process is asked and gone when rebound ends."""
+    rebound = start("-v", *ORPHAN, wrapper=wrapper)
+    rebound.wait_ready()
+    (orphan,) = rebound.wait_until(lambda: orphan_of(rebound))
+    rebound.wait_until(lambda: any("2000" in c.cmdline() for c in rebound.children()))
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+    eventually(lambda: not orphan.is_running())
+    return rebound.log
+
+
+def test_drain_without_the_list_of_children(start):
+    """CONFIG_PROC_CHILDREN is not set: the parents of all processes are looked at."""
+    drains(start, inject("openat:error=ENOENT", paths=["/proc/thread-self/children"]))
+
+
+def test_drain_without_proc(start):
+    no_proc = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc; exec "$0" "$@"']
+    assert "no /proc here" in drains(start, no_proc)
+
+
+def test_drain_with_the_proc_of_another_pid_namespace(start):
+    """The pids in it are not ours: believing them would signal strangers."""
+    drains(start, ["unshare", "--pid", "--fork", "--kill-child"])
+
+
+def test_nothing_writable_no_proc_no_root(start):
+    place = 'mount -t tmpfs -o ro none /proc; mount -o remount,bind,ro /;exec "$0" "$@"'
+    drains(start, ["unshare", "--mount", "sh", "-c", place, *OTHER_USER])
+
+
+@pytest.mark.parametrize("options", [[], ["-v", "-d", "1h"]])
+def test_idle_is_not_one_system_call(start, tmp_path, options):
+    command = ["false"] if options else program("record_signals.py")
+    rebound = start(*options, *command)
+    rebound.wait_until(lambda: "due in" in rebound.log if options else rebound.lines("ready"))
+    rebound.wait_until(lambda: "eventpoll" in links(rebound))
+    trace = tmp_path / "trace"
+    subprocess.run(
+        ["timeout", "-s", "INT", "2", "strace", "-o", trace, "-p", str(rebound.pid)],
+        capture_output=True,
+    )
+    calls = trace.read_text().splitlines()
+    # Only the one that it was in when strace came.
+    assert [call for call in calls if not call.startswith(("epoll_wait", "strace", "---"))] == []
+    assert len(calls) <= 2

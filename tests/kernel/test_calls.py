@@ -1,0 +1,205 @@
+"""What rebound relies on: the thin modules against the real kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import resource
+import select
+import signal
+
+import pytest
+
+from rebound import libc, linux, reaper
+from rebound.exitstatus import ExitStatus
+from rebound.loop import Loop
+
+
+def child(work=lambda: None) -> int:
+    pid = os.fork()
+    if not pid:
+        work()
+        os._exit(7)
+    return pid
+
+
+def ended(pid):
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+# --- Signals ----------------------------------------------------------------------------
+
+
+def test_blocked_signals_wait_for_the_signalfd_in_order_and_with_value():
+    linux.block_signals()
+    for value in (3, 1, 2):
+        libc.sigqueue(os.getpid(), signal.SIGRTMIN, value)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    fd = libc.open_signalfd(range(1, 65))
+    seen = [(info.signo, info.value, info.pid) for info in libc.read_signals(fd)]
+    me = os.getpid()
+    assert seen == [(10, None, me)] + [(signal.SIGRTMIN, value, me) for value in (3, 1, 2)]
+    assert libc.read_signals(fd) == []
+
+
+def test_one_read_takes_a_batch_only():
+    linux.block_signals()
+    fd = libc.open_signalfd([signal.SIGRTMIN])
+    for value in range(libc.BATCH + 5):
+        libc.sigqueue(os.getpid(), signal.SIGRTMIN, value)
+    assert len(libc.read_signals(fd)) == libc.BATCH
+    assert len(libc.read_signals(fd)) == 5
+
+
+def test_signals_32_and_33_of_glibc_are_taken_too():
+    """As the launcher blocks them, by the system call; glibc's functions leave them out."""
+    everything = ctypes.c_ulong(-1 & 2**64 - 1)
+    number = {"x86_64": 14, "aarch64": 135}[os.uname().machine]  # rt_sigprocmask
+    ctypes.CDLL(None).syscall(number, signal.SIG_BLOCK, ctypes.byref(everything), None, 8)
+    fd = libc.open_signalfd(range(1, 65))
+    for signo in (32, 33):
+        os.kill(os.getpid(), signo)
+    assert [info.signo for info in libc.read_signals(fd)] == [32, 33]
+
+
+def test_what_was_blocked_and_ignored_is_told_and_restored():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    inherited = linux.block_signals()
+    assert inherited.mask == {signal.SIGUSR1}
+    assert inherited.ignored == {signal.SIGQUIT}
+    linux.restore_signals(inherited)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == {signal.SIGUSR1}
+
+
+def test_a_full_queue_loses_the_value_and_not_the_signal():
+    linux.block_signals()
+    resource.setrlimit(resource.RLIMIT_SIGPENDING, (0, 0))
+    with pytest.raises(BlockingIOError):
+        libc.sigqueue(os.getpid(), signal.SIGRTMIN, 5)
+    assert linux.queue(os.getpid(), signal.SIGRTMIN, 5) is None
+    assert signal.SIGRTMIN in signal.sigpending()
+
+
+def test_sending_tells_what_went_wrong():
+    pid = child()
+    ended(pid)
+    assert linux.send(pid, signal.SIGTERM) is None  # a zombie keeps its pid
+    os.waitpid(pid, 0)
+    error = linux.send(pid, signal.SIGTERM)
+    assert error
+    assert error.errno == errno.ESRCH
+
+
+def test_signals_taken_without_a_descriptor():
+    linux.block_signals()
+    assert linux.wait_for_signal(0) is None
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert linux.wait_for_signal(None) == (15, 0, os.getpid())
+
+
+# --- Children ---------------------------------------------------------------------------
+
+
+def test_a_pidfd_is_readable_once_the_child_has_ended():
+    reading, writing = os.pipe()
+    pid = child(lambda: (os.close(writing), os.read(reading, 1)))
+    pidfd = linux.open_pidfd(pid)
+    assert select.select([pidfd], [], [], 0)[0] == []
+    os.close(writing)
+    assert select.select([pidfd], [], [], 20)[0] == [pidfd]
+    assert not os.get_inheritable(pidfd)
+
+
+def test_reaping_tells_who_ended_and_how():
+    pid = child()
+    ended(pid)
+    exited = reaper.reap()
+    assert (exited.pid, exited.status) == (pid, ExitStatus(code=7))
+    assert exited.max_rss > 1000
+    with pytest.raises(ChildProcessError):
+        reaper.reap()
+
+
+def test_nothing_to_reap_while_children_run():
+    pid = child(signal.pause)
+    assert reaper.reap() is None
+    assert reaper.reap(lambda *_: None) is None
+    os.kill(pid, signal.SIGKILL)
+    ended(pid)
+    assert reaper.reap().status == ExitStatus(signal=signal.SIGKILL)
+
+
+def test_the_look_before_reaping_sees_a_zombie_whose_group_can_be_signalled():
+    linux.become_subreaper()
+    pid = child(lambda: (os.setpgid(0, 0), os.fork() or signal.pause()))
+    ended(pid)
+    seen = []
+
+    def look(zombie, status):
+        seen.append((zombie, status))
+        assert linux.send(-zombie, signal.SIGKILL) is None
+
+    assert reaper.reap(look).pid == pid
+    assert seen == [(pid, ExitStatus(code=7))]
+    (orphan,) = linux.children()
+    ended(orphan)
+    assert reaper.reap().status == ExitStatus(signal=signal.SIGKILL)
+
+
+def test_children_are_direct_ones_alive_or_dead():
+    assert linux.children() == []
+    alive = child(lambda: (os.fork(), signal.pause()))
+    dead = child()
+    ended(dead)
+    assert sorted(linux.children()) == sorted([alive, dead])
+    assert linux.children(known={alive}) == [dead]
+
+
+def test_a_list_of_strangers_is_not_believed(monkeypatch):
+    """As from the /proc of another PID namespace."""
+    mine = child(signal.pause)
+    monkeypatch.setattr(linux, "_candidates", lambda: [1, mine, os.getppid(), os.getpid()])
+    assert linux.children() == [mine]
+
+
+def test_suspending_in_an_orphaned_group_returns_at_once():
+    """No shell could continue us; the same holds for PID 1."""
+    linux.block_signals()
+    if os.fork():  # the parent of the group's leader is in another session
+        os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+    os.setsid()
+    linux.suspend(signal.SIGTSTP)
+
+
+# --- The loop ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def loop():
+    return Loop(frozenset({signal.SIGHUP}), print)
+
+
+def test_the_loop_is_empty_only_on_timeout(loop):
+    linux.block_signals()
+    assert loop.wait(0) == ((), False)
+    assert loop.wait(0.001) == ((), False)
+    os.kill(os.getpid(), signal.SIGHUP)  # is not for us
+    assert loop.wait(0) == ((), False)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    received, ready = loop.wait(None)
+    assert ([info.signo for info in received], ready) == ([10], False)
+
+
+def test_the_loop_tells_of_watched_descriptors(loop):
+    linux.block_signals()
+    reading, writing = os.pipe()
+    loop.watch(reading)
+    assert loop.wait(0) == ((), False)
+    os.write(writing, b"x")
+    assert loop.wait(10**9) == ((), True)
+    assert loop.wait(-5) == ((), True)
+    loop.close_watched(reading)
+    assert loop.wait(0) == ((), False)
+    loop.close()
