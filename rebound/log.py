@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import select
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _NOTHING, _QUIET, _NORMAL, _VERBOSE = range(-1, 3)
 _LEVELS = {"error": _QUIET, "info": _NORMAL, "debug": _VERBOSE}
 
-_S_IFMT, _S_IFREG, _S_IFDIR = 0o170000, 0o100000, 0o040000
+_S_IFMT, _S_IFREG = 0o170000, 0o100000
 """inode(7), without the import of the `stat` module."""
 
 _MAX_LINE = 4096
@@ -28,33 +32,36 @@ class Log:
     def __init__(self, verbosity: str = "normal", fd: int = 2) -> None:
         self._threshold = {"quiet": _QUIET, "normal": _NORMAL, "verbose": _VERBOSE}[verbosity]
         self._fd = fd
-        self._own_fd: int | None = None
+        self._own_fd = -1
+        self._write: Callable[[int, bytes], int] = _write_without_waiting
         try:
-            mode = os.fstat(fd).st_mode
+            kind = os.fstat(fd).st_mode & _S_IFMT
         except OSError:  # EBADF: closed, and the number may become that of another file
             self._threshold = _NOTHING
             return
-        if mode & _S_IFMT not in (_S_IFREG, _S_IFDIR):
-            self._own_fd = _reopen_nonblocking(fd)
+        if kind == _S_IFREG:
+            # It does not block; opened once more, it would have an offset of its own, and
+            # what the command writes and what we write would overwrite each other.
+            self._write = os.write
+        elif (own_fd := _reopen_nonblocking(fd)) >= 0:
+            self._fd = self._own_fd = own_fd
+            self._write = os.write
 
     def close(self) -> None:
         """Close what was opened; the inherited descriptor stays."""
-        if self._own_fd is not None:
+        self._threshold = _NOTHING
+        if self._own_fd >= 0:
             os.close(self._own_fd)
-            self._own_fd = None
+            self._own_fd = -1
 
     def write(self, level: str, text: str) -> None:
         """Write a line at level `error` (always), `info` (not with -q) or `debug` (-v)."""
         if _LEVELS[level] > self._threshold:
             return
-        line = format_line(text)
         try:
-            if self._own_fd is not None:
-                os.write(self._own_fd, line)
-            else:
-                _write_without_waiting(self._fd, line)
+            self._write(self._fd, format_line(text))
         except OSError:
-            # EAGAIN: full; EPIPE: no reader; ENOSPC, EIO, EBADF, EFBIG: no use either.
+            # EAGAIN: full; EPIPE: no reader; ENOSPC, EIO, EFBIG: no use either.
             pass
 
 
@@ -71,30 +78,28 @@ def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode()
 
 
-def _reopen_nonblocking(fd: int) -> int | None:
+def _reopen_nonblocking(fd: int) -> int:
     """Open the same pipe or terminal once more, with a file of our own to mark O_NONBLOCK.
 
-    Not possible for sockets (ENXIO), without /proc, or for a pipe of another user
-    (EACCES).  Not for regular files: they do not block, and a second file would have an
-    offset of its own and overwrite what the command wrote.
+    Gives -1 where that cannot be: sockets (ENXIO), no /proc, a pipe of another user
+    (EACCES).
     """
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
         return os.open(f"/proc/self/fd/{fd}", flags)
     except OSError:
-        return None
+        return -1
 
 
-def _write_without_waiting(fd: int, line: bytes) -> None:
+def _write_without_waiting(fd: int, line: bytes) -> int:
+    """Write to what others hold open, too.  Raises `OSError`, EAGAIN if it would block."""
     try:
-        os.pwritev(fd, [line], -1, _RWF_NOWAIT)
+        return os.pwritev(fd, [line], -1, _RWF_NOWAIT)
     except BlockingIOError:
         raise
     except OSError:
-        # EOPNOTSUPP: regular files of some file systems, terminals, old kernels' pipes.
-        # Writable means room for PIPE_BUF bytes; only a writer that comes between can
-        # fill it.
+        # EOPNOTSUPP: terminals, and pipes before Linux 6.5.  Writable means room for
+        # PIPE_BUF bytes there; only a writer that comes between can fill it.
         poll = select.poll()
         poll.register(fd, select.POLLOUT)
-        if poll.poll(0):
-            os.write(fd, line)
+        return os.write(fd, line) if poll.poll(0) else 0
