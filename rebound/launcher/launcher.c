@@ -25,6 +25,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef __linux__
+#error "rebound needs Linux: signalfd, pidfd, epoll, and a subreaper"
+#endif
+
 #define OWN_ERROR 125
 #define LAST_SIGNAL 64
 #define SIGSET_BYTES (LAST_SIGNAL / 8)
