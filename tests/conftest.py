@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests import helpers
+
+# A shell starts background jobs with SIGINT and SIGQUIT ignored, and rebound heeds that.
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
+for signo in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(signo) == signal.SIG_IGN:
+        signal.signal(signo, signal.SIG_DFL)
 
 
 @pytest.fixture
