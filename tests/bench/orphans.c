@@ -1,0 +1,66 @@
+/*
+ * orphans FD COUNT - report how long COUNT orphans that die at once take to be gone.
+ *
+ * All of them wait on a pipe, and its closing releases them.  A process is gone when it was
+ * reaped: as a zombie it still takes signals, afterwards there is none of that pid (ESRCH).
+ * They are asked for one after the other, each until it is gone, so that there are few
+ * questions more than processes; none takes a lock that a reaper waits for, as one for the
+ * whole process group would.
+ */
+#include "clock.h"
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+static void make_orphans(int count, int release[2], int ready)
+{
+	const pid_t parent = fork();
+
+	if (parent < 0)
+		abort();
+	if (parent > 0) {
+		waitpid(parent, NULL, 0);
+		return;
+	}
+	close(release[1]);
+	while (count-- > 0) {
+		const pid_t orphan = fork();
+
+		if (orphan < 0)
+			abort();
+		if (orphan == 0) {
+			const pid_t self = getpid();
+			char byte;
+
+			if (write(ready, &self, sizeof self) != sizeof self)
+				abort();
+			_exit(read(release[0], &byte, 1) != 0);
+		}
+	}
+	_exit(0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct timespec moment = {.tv_nsec = 50000};
+	int release[2], ready[2];
+
+	if (argc != 3 || pipe(release) || pipe(ready))
+		abort();
+	const int count = atoi(argv[2]);
+	pid_t *pids = calloc((size_t)count, sizeof *pids);
+
+	make_orphans(count, release, ready[1]);
+	for (int i = 0; i < count; i++)
+		if (read(ready[0], &pids[i], sizeof *pids) != sizeof *pids)
+			abort();
+	int64_t taken = -now_ns();
+
+	close(release[1]);
+	for (int i = 0; i < count; i++)
+		while (kill(pids[i], 0) == 0 || errno != ESRCH)
+			nanosleep(&moment, NULL);
+	taken += now_ns();
+	report(atoi(argv[1]), &taken, sizeof taken);
+	return 0;
+}

@@ -1,0 +1,284 @@
+"""The command line: every option, every mistake, and where the options end."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rebound.config import Config
+from rebound.exitstatus import StatusSet
+from rebound.options import HELP_FLAG, OPTIONS, VERSION_FLAG, UsageError, format_help, parse
+
+FLAGS = [
+    ("-0", "--restart-on-zero"),
+    ("-g", "--own-group"),
+    ("-G", "--signal-group"),
+    ("-k", "--kill-group"),
+    ("-q", "--quiet"),
+    ("-v", "--verbose"),
+    ("-h", "--help"),
+    ("--version",),
+]
+VALUED = [
+    ("--restart",),
+    ("-r", "--max-restarts"),
+    ("-d", "--restart-delay"),
+    ("-b", "--burst"),
+    ("--max-delay",),
+    ("--reset-after",),
+    ("-e", "--success"),
+    ("-n", "--no-restart"),
+    ("--rewrite",),
+    ("--drain-signal",),
+    ("--stop-timeout",),
+    ("-p", "--parent-death-signal"),
+]
+SPELLINGS = [spelling for option in FLAGS + VALUED for spelling in option]
+VALUED_SPELLINGS = [spelling for option in VALUED for spelling in option]
+LONG_FLAGS = [option[-1] for option in FLAGS]
+
+
+def settings_of(*words: str) -> dict[str, Any]:
+    """What these options set."""
+    settings: dict[str, Any] = {}
+    assert parse([*words, "command"], settings) == ["command"]
+    return settings
+
+
+def statuses(*codes: int, signals: tuple[int, ...] = ()) -> StatusSet:
+    """A status set."""
+    return StatusSet(frozenset(codes), frozenset(signals))
+
+
+def test_the_options_are_the_documented_ones() -> None:
+    """All of them, no more, and each takes a value or not."""
+    flags = [option.spellings for option in OPTIONS if not option.metavar]
+    valued = [option.spellings for option in OPTIONS if option.metavar]
+    assert sorted(flags) == sorted(FLAGS)
+    assert sorted(valued) == sorted(VALUED)
+
+
+EFFECTS: list[tuple[str, dict[str, Any]]] = [
+    ("-0", {"restart": "always"}),
+    ("--restart-on-zero", {"restart": "always"}),
+    ("--restart never", {"restart": "never"}),
+    ("-r 3", {"max_restarts": 3, "max_restarts_window": None}),
+    ("--max-restarts 3/1m", {"max_restarts": 3, "max_restarts_window": 60}),
+    ("-d 1.5", {"restart_delay": 1.5}),
+    ("--restart-delay 500ms", {"restart_delay": 0.5}),
+    ("-b 0", {"burst": 0}),
+    ("--burst 3", {"burst": 3}),
+    ("--max-delay 5m", {"max_delay": 300}),
+    ("--reset-after 1h", {"reset_after": 3600}),
+    ("-e 143,INT", {"success": statuses(143, signals=(2,))}),
+    ("--success 1", {"success": statuses(1)}),
+    ("-n 78,SIGQUIT", {"no_restart": statuses(78, signals=(3,))}),
+    ("--no-restart 1", {"no_restart": statuses(1)}),
+    ("-g", {"own_group": True}),
+    ("--own-group", {"own_group": True}),
+    ("-G", {"signal_group": True}),
+    ("--signal-group", {"signal_group": True}),
+    ("-k", {"kill_group": True}),
+    ("--kill-group", {"kill_group": True}),
+    ("--rewrite TERM:INT", {"rewrite": ((15, 2),)}),
+    ("--drain-signal INT", {"drain_signal": 2}),
+    ("--stop-timeout 5s", {"stop_timeout": 5}),
+    ("-p TERM", {"parent_death_signal": 15}),
+    ("--parent-death-signal 9", {"parent_death_signal": 9}),
+    ("-q", {"verbosity": "quiet"}),
+    ("--quiet", {"verbosity": "quiet"}),
+    ("-v", {"verbosity": "verbose"}),
+    ("--verbose", {"verbosity": "verbose"}),
+    ("-h", {HELP_FLAG: True}),
+    ("--help", {HELP_FLAG: True}),
+    ("--version", {VERSION_FLAG: True}),
+]
+
+
+@pytest.mark.parametrize(("line", "settings"), EFFECTS)
+def test_what_an_option_sets(line: str, settings: dict[str, Any]) -> None:
+    """Exactly that, and Config takes it."""
+    assert settings_of(*line.split()) == settings
+    Config(**{name: settings[name] for name in settings.keys() - {HELP_FLAG, VERSION_FLAG}})
+
+
+def test_every_spelling_is_tried_above() -> None:
+    """A new option needs a line there."""
+    assert sorted(line.split()[0] for line, _ in EFFECTS) == sorted(SPELLINGS)
+
+
+# --- How options are written ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        ("-0g", "-0 -g"),
+        ("-r3", "-r 3"),
+        ("-r3/1m", "-r 3/1m"),
+        ("-0gGkr3", "-0 -g -G -k -r 3"),
+        ("-0r 3 -g", "-0 -r 3 -g"),
+        ("-rd3", "-r d3"),
+        ("--max-restarts=3", "-r 3"),
+        ("--rewrite=TERM:0", "--rewrite TERM:0"),
+    ],
+)
+def test_clusters_and_attached_values(line: str, same: str) -> None:
+    """Short flags may share a dash, a value may follow its option at once."""
+
+    def outcome(text: str) -> object:
+        try:
+            return settings_of(*text.split())
+        except UsageError as error:
+            return str(error)
+
+    assert outcome(line) == outcome(same)
+
+
+@pytest.mark.parametrize("value", ["-1", "--", "--help", "-"])
+def test_the_word_after_an_option_is_its_value(value: str) -> None:
+    """Even if it looks like an option: so it is refused, not taken for something else."""
+    with pytest.raises(UsageError, match=re.escape(repr(value))):
+        parse(["-r", value, "command"], {})
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["-g", "sh", "-c", "exit 1"], ["sh", "-c", "exit 1"]),
+        (["-g", "--", "sh", "--", "-g"], ["sh", "--", "-g"]),
+        (["--", "-g"], ["-g"]),
+        (["--", "--", "x"], ["--", "x"]),
+        (["-", "-g"], ["-", "-g"]),
+        (["", "-g"], ["", "-g"]),
+        (["-g", "--"], []),
+        (["-g"], []),
+        ([], []),
+    ],
+)
+def test_options_end_at_two_dashes_or_the_first_word(words: list[str], command: list[str]) -> None:
+    """From there on every word is the command's."""
+    assert parse(words, {}) == command
+
+
+# --- Repeated options -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "settings"),
+    [
+        ("-0", "--restart never", {"restart": "never"}),
+        ("--restart never", "-0", {"restart": "always"}),
+        ("-r 3/1m", "-r 5", {"max_restarts": 5, "max_restarts_window": None}),
+        ("-d 1", "--restart-delay=2", {"restart_delay": 2}),
+        ("-q", "-v", {"verbosity": "verbose"}),
+        ("-v", "-q", {"verbosity": "quiet"}),
+        ("-e 1", "-e 2,TERM", {"success": statuses(1, 2, signals=(15,))}),
+        ("-n HUP", "-n 2", {"no_restart": statuses(2, signals=(1,))}),
+        ("--rewrite TERM:INT", "--rewrite HUP:0", {"rewrite": ((15, 2), (1, 0))}),
+    ],
+)
+def test_the_command_line_goes_over_the_environment(
+    earlier: str, later: str, settings: dict[str, Any]
+) -> None:
+    """The later word wins, in one line or in two; lists grow."""
+    assert settings_of(*earlier.split(), *later.split()) == settings
+    in_two = settings_of(*earlier.split())
+    parse(later.split(), in_two)
+    assert in_two == settings
+
+
+# --- Mistakes -------------------------------------------------------------------------
+
+ALLOWED = {
+    "--restart": "on-failure, always, never",
+    "-r": "a whole number from 0",
+    "-d": "500ms, 10s, 5m, 1h",
+    "-b": "a whole number from 0",
+    "--max-delay": "500ms, 10s, 5m, 1h",
+    "--reset-after": "500ms, 10s, 5m, 1h",
+    "-e": "0 to 255",
+    "-n": "0 to 255",
+    "--rewrite": "FROM:TO",
+    "--drain-signal": "TERM or SIGTERM, or 1 to 64",
+    "--stop-timeout": "500ms, 10s, 5m, 1h",
+    "-p": "TERM or SIGTERM, or 1 to 64",
+}
+
+
+@pytest.mark.parametrize("option", VALUED, ids=lambda option: option[-1])
+@pytest.mark.parametrize("value", ["", "wrong", "-1"])
+def test_a_bad_value_is_refused(option: tuple[str, ...], value: str) -> None:
+    """With the option as it was written, the value, and what is allowed."""
+    for spelling in option:
+        with pytest.raises(UsageError) as raised:
+            parse([spelling, value], {})
+        text = str(raised.value)
+        assert text.startswith(f"option {spelling}: {value!r} ")
+        assert ALLOWED[option[0]] in text
+
+
+@pytest.mark.parametrize("spelling", VALUED_SPELLINGS)
+def test_a_missing_value_is_a_mistake(spelling: str) -> None:
+    """The text names what is missing."""
+    metavar = {name: option.metavar for option in OPTIONS for name in option.spellings}[spelling]
+    with pytest.raises(UsageError) as raised:
+        parse([spelling], {})
+    assert str(raised.value) == f"option {spelling} needs a value ({metavar})"
+
+
+@pytest.mark.parametrize("flag", LONG_FLAGS)
+@pytest.mark.parametrize("value", ["", "yes"])
+def test_a_flag_takes_no_value(flag: str, value: str) -> None:
+    """Not even an empty one."""
+    with pytest.raises(UsageError, match=f"^option {flag} takes no value$"):
+        parse([f"{flag}={value}"], {})
+
+
+@pytest.mark.parametrize(
+    ("word", "unknown"),
+    [("-x", "-x"), ("-0x", "-x"), ("-1", "-1"), ("--max", "--max"), ("--x=1", "--x"), ("-é", "-é")],
+)
+def test_an_unknown_option_is_a_mistake(word: str, unknown: str) -> None:
+    """Abbreviations too: they would break with the next option that begins so."""
+    with pytest.raises(UsageError, match=re.escape(f"unknown option {unknown} (rebound --help")):
+        parse([word, "command"], {})
+
+
+word = st.text(max_size=8)
+value = word | st.sampled_from(["3", "3/1m", "500ms", "TERM", "78,SIGQUIT", "TERM:0", "never"])
+words = st.lists(
+    value
+    | st.sampled_from(SPELLINGS)
+    | st.builds("{}{}".format, st.sampled_from(SPELLINGS), value)
+    | st.builds("{}={}".format, st.sampled_from(SPELLINGS), value)
+)
+
+
+@given(words)
+def test_any_command_line_is_taken_or_a_usage_error(line: list[str]) -> None:
+    """What is taken makes a valid Config, and the command is the line's end, untouched."""
+    settings: dict[str, Any] = {}
+    try:
+        command = parse(line, settings)
+    except UsageError:
+        return
+    assert line[len(line) - len(command) :] == command
+    settings.pop(HELP_FLAG, None)
+    settings.pop(VERSION_FLAG, None)
+    Config(**settings)
+
+
+# --- Help -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.spellings[-1])
+def test_the_help_shows_every_option(option: Any) -> None:
+    """One line each, with its spellings, its value's name and what it does."""
+    head = f"  {', '.join(option.spellings)} {option.metavar}".rstrip()
+    [line] = [line for line in format_help().splitlines() if line.startswith(head + "  ")]
+    assert line.removeprefix(head).strip() == option.help

@@ -1,0 +1,617 @@
+"""The state machine: legal transitions as small stories, the illegal ones as a whole matrix.
+
+Time is a number: stories begin at 0, and most things happen at 100.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rebound import service
+from rebound.config import Config, parse_statuses
+from rebound.exitstatus import ExitStatus
+from rebound.record import Record
+from rebound.restart import RestartPolicy
+from rebound.service import (
+    BACKOFF,
+    DRAINING,
+    ENDED,
+    KILLING,
+    RUNNING,
+    STARTING,
+    STOPPING,
+    AskAdopted,
+    Begin,
+    ChildrenReaped,
+    DeadlinePassed,
+    ExecFailed,
+    Exited,
+    ForkFailed,
+    IllegalTransition,
+    KillChildren,
+    Log,
+    NoChildren,
+    NoneKillable,
+    Service,
+    SignalChildren,
+    SignalCommand,
+    SignalReceived,
+    Start,
+    Started,
+    StopRequested,
+)
+from rebound.signals import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH
+
+PID = 4711
+ZERO = ExitStatus(code=0)
+CRASH = ExitStatus(code=1)
+STARTED = Started(PID)
+CRASHED = Exited(PID, CRASH)
+NOT_FOUND = ExecFailed("No such file or directory", ExitStatus(code=127))
+NO_FORK = ForkFailed("Resource temporarily unavailable")
+TERM, INT, HUP = StopRequested(SIGTERM), StopRequested(SIGINT), StopRequested(SIGHUP)
+RESUME = SignalCommand(SIGCONT)
+
+STORIES: dict[str, list[Record]] = {
+    STARTING: [],
+    RUNNING: [Begin(), STARTED],
+    BACKOFF: [Begin(), NO_FORK],
+    STOPPING: [Begin(), STARTED, TERM],
+    DRAINING: [Begin(), STARTED, Exited(PID, ExitStatus(signal=SIGTERM))],
+    KILLING: [Begin(), STARTED, TERM, DeadlinePassed()],
+    ENDED: [Begin(), STARTED, Exited(PID, ZERO), NoChildren()],
+}
+"""How each state is reached."""
+
+
+def in_state(state: str, **settings: Any) -> Service:
+    """A service that was brought to `state` at time 0."""
+    config = Config(**settings)
+    subject = Service("cmd", config, RestartPolicy(config))
+    for event in STORIES[state]:
+        subject.step(event, 0.0)
+    assert subject.state == state
+    return subject
+
+
+def step(subject: Service, event: Record, now: float = 100.0) -> list[Record]:
+    """What an event leads to, without the lines for the log."""
+    return [action for action in subject.step(event, now) if not isinstance(action, Log)]
+
+
+def lines(subject: Service, event: Record, now: float = 100.0) -> list[tuple[str, str]]:
+    """The lines that an event leads to, with their levels."""
+    actions = subject.step(event, now)
+    return [(action.level, action.text) for action in actions if isinstance(action, Log)]
+
+
+# --- Crash and restart ----------------------------------------------------------------
+
+
+def test_a_crash_leads_to_a_restart_at_once() -> None:
+    """And to nothing else: what was adopted is left alone."""
+    subject = in_state(STARTING)
+    assert step(subject, Begin()) == [Start()]
+    assert subject.state == STARTING
+    for _ in range(4):
+        assert step(subject, STARTED) == []
+        assert subject.state == RUNNING
+        assert step(subject, CRASHED) == [Start()]
+        assert (subject.state, subject.deadline) == (STARTING, None)
+
+
+def test_rapid_crashes_lead_to_a_backoff() -> None:
+    """The restart comes with the deadline; then nothing is left of it."""
+    subject = in_state(RUNNING, burst=1, reset_after=1000)
+    for now, backoff in ((100, 1), (200, 2), (300, 4)):
+        assert step(subject, CRASHED, now) == []
+        assert (subject.state, subject.deadline) == (BACKOFF, now + backoff)
+        assert step(subject, DeadlinePassed(), now + backoff) == [Start()]
+        assert (subject.state, subject.deadline) == (STARTING, None)
+        step(subject, STARTED, now + backoff)
+
+
+def test_run_time_begins_with_the_start() -> None:
+    """The delay before a run is no part of it: short runs are rapid failures all the same."""
+    subject = in_state(RUNNING, burst=2, restart_delay=0.5, reset_after=0.25)
+    step(subject, CRASHED, 0.125)
+    assert subject.deadline == 0.125 + 0.5
+    step(subject, DeadlinePassed(), 0.625)
+    step(subject, STARTED, 0.625)
+    step(subject, CRASHED, 0.75)
+    assert subject.deadline == 0.75 + 1  # the second rapid failure
+    step(subject, DeadlinePassed(), 1.75)
+    step(subject, STARTED, 1.75)
+    step(subject, CRASHED, 2)
+    assert subject.deadline == 2 + 0.5  # this run was long enough
+
+
+def test_every_restart_waits_for_the_delay() -> None:
+    """-d."""
+    subject = in_state(RUNNING, restart_delay=3)
+    assert step(subject, CRASHED) == []
+    assert (subject.state, subject.deadline) == (BACKOFF, 103)
+
+
+def test_restart_on_zero() -> None:
+    """-0."""
+    assert step(in_state(RUNNING, restart="always"), Exited(PID, ZERO)) == [Start()]
+
+
+def test_giving_up_ends_with_the_last_status() -> None:
+    """-r 1: the second crash."""
+    subject = in_state(RUNNING, max_restarts=1)
+    assert step(subject, CRASHED) == [Start()]
+    step(subject, STARTED)
+    assert step(subject, Exited(PID, ExitStatus(signal=11))) == [AskAdopted(SIGTERM)]
+    assert (subject.state, subject.exit_status) == (DRAINING, 139)
+
+
+def test_would_restart() -> None:
+    """Only a crash in RUNNING; asking changes nothing."""
+    assert not in_state(RUNNING).would_restart(ZERO, 100)
+    for state in STORIES:
+        subject = in_state(state, max_restarts=1)
+        answers = [subject.would_restart(CRASH, 100) for _ in range(3)]
+        assert answers == [state == RUNNING] * 3
+        assert subject.state == state
+
+
+# --- The end by itself ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "shell_status"),
+    [
+        ({}, ZERO, 0),
+        ({}, ExitStatus(signal=SIGTERM), 143),
+        ({}, ExitStatus(signal=SIGINT), 130),
+        ({"restart": "always"}, ExitStatus(signal=SIGTERM), 143),
+        ({"restart": "never"}, CRASH, 1),
+        ({"restart": "never"}, ExitStatus(signal=9), 137),
+        ({"no_restart": parse_statuses("78,QUIT")}, ExitStatus(code=78), 78),
+        ({"no_restart": parse_statuses("78,QUIT")}, ExitStatus(signal=SIGQUIT), 131),
+        ({"success": parse_statuses("78,QUIT")}, ExitStatus(code=78), 0),
+        ({"success": parse_statuses("143")}, ExitStatus(signal=SIGTERM), 0),
+        ({"success": parse_statuses("143"), "restart": "never"}, CRASH, 1),
+    ],
+)
+def test_the_command_ends(settings: dict[str, Any], status: ExitStatus, shell_status: int) -> None:
+    """Its status is ours, what it left behind is asked to stop, and that takes 30 s at most."""
+    subject = in_state(RUNNING, **settings)
+    assert step(subject, Exited(PID, status)) == [AskAdopted(SIGTERM)]
+    assert (subject.state, subject.deadline) == (DRAINING, 130)
+    assert step(subject, NoChildren()) == []
+    assert (subject.state, subject.exit_status) == (ENDED, shell_status)
+    assert subject.deadline is None
+
+
+# --- A stop in each state -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop", [TERM, INT, HUP], ids=repr)
+def test_a_stop_is_forwarded_and_awaited(stop: StopRequested) -> None:
+    """With a SIGCONT, lest the command be stopped; its status is ours, whatever it is."""
+    subject = in_state(RUNNING)
+    assert step(subject, stop) == [SignalCommand(stop.signo), RESUME]
+    assert (subject.state, subject.deadline) == (STOPPING, None)
+    step(subject, Exited(PID, ExitStatus(code=3)))
+    assert (subject.state, subject.deadline, subject.exit_status) == (DRAINING, None, 3)
+
+
+@pytest.mark.parametrize(
+    ("success", "status", "shell_status"),
+    [("7", ExitStatus(code=7), 0), ("7", CRASH, 1), ("TERM", ExitStatus(signal=SIGTERM), 0)],
+)
+def test_a_success_after_a_stop(success: str, status: ExitStatus, shell_status: int) -> None:
+    """-e also counts for what a stop leads to: tini's use of it."""
+    subject = in_state(STOPPING, success=parse_statuses(success))
+    step(subject, Exited(PID, status))
+    assert subject.exit_status == shell_status
+
+
+def test_a_signal_that_the_command_has_already_is_not_sent_twice() -> None:
+    """^C in its process group; the SIGCONT is still due."""
+    subject = in_state(RUNNING)
+    assert step(subject, StopRequested(SIGINT, delivered=True)) == [RESUME]
+    assert subject.state == STOPPING
+
+
+@pytest.mark.parametrize("stop", [TERM, INT, HUP], ids=repr)
+@pytest.mark.parametrize(("timeout", "deadline"), [(None, None), (5, 105)])
+def test_a_stop_in_backoff_ends_at_once(
+    stop: StopRequested, timeout: float | None, deadline: float | None
+) -> None:
+    """No further run; the deadline is the drain's now."""
+    subject = in_state(BACKOFF, stop_timeout=timeout)
+    assert [type(action) for action in step(subject, stop)] == [AskAdopted]
+    assert (subject.state, subject.deadline) == (DRAINING, deadline)
+    assert subject.exit_status == 128 + stop.signo
+
+
+def test_a_further_stop_while_stopping_is_forwarded() -> None:
+    """The shutdown's deadline stays that of the first."""
+    subject = in_state(RUNNING, stop_timeout=10)
+    step(subject, TERM, 100)
+    assert step(subject, INT, 105) == [SignalCommand(SIGINT), RESUME]
+    assert (subject.state, subject.deadline) == (STOPPING, 110)
+
+
+def test_a_further_stop_while_draining_is_passed_on() -> None:
+    """To all that still runs; the deadline stays."""
+    subject = in_state(DRAINING)
+    assert step(subject, INT) == [SignalChildren(SIGINT)]
+    assert (subject.state, subject.deadline, subject.exit_status) == (DRAINING, 30, 143)
+
+
+def test_a_stop_while_killing_changes_nothing() -> None:
+    """Nothing stronger is left."""
+    subject = in_state(KILLING)
+    assert step(subject, TERM) == []
+    assert subject.state == KILLING
+
+
+# --- Drain ----------------------------------------------------------------------------
+
+
+def test_the_drain_goes_down_the_trees() -> None:
+    """What a process leaves behind is adopted, and asked in turn, until nothing is left."""
+    subject = in_state(STOPPING)
+    assert step(subject, CRASHED) == [AskAdopted(SIGTERM)]
+    for _ in range(3):
+        assert step(subject, ChildrenReaped()) == [AskAdopted(SIGTERM)]
+        assert subject.state == DRAINING
+    assert step(subject, NoChildren()) == []
+    assert (subject.state, subject.deadline) == (ENDED, None)
+
+
+@pytest.mark.parametrize("state", [RUNNING, BACKOFF, STOPPING])
+def test_orphans_that_end_before_the_drain_change_nothing(state: str) -> None:
+    """They are reaped, that is all."""
+    subject = in_state(state)
+    deadline = subject.deadline
+    assert subject.step(ChildrenReaped(), 100) == []
+    assert (subject.state, subject.deadline) == (state, deadline)
+
+
+def test_no_child_at_all_in_backoff_is_no_end() -> None:
+    """The command comes back."""
+    subject = in_state(BACKOFF)
+    assert subject.step(NoChildren(), 100) == []
+    assert (subject.state, subject.deadline) == (BACKOFF, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "stop", "drain_signal"),
+    [
+        ({}, TERM, SIGTERM),
+        ({}, INT, SIGINT),
+        ({}, HUP, SIGTERM),
+        ({"rewrite": ((SIGTERM, SIGINT),)}, TERM, SIGINT),
+        ({"rewrite": ((SIGTERM, SIGINT),)}, INT, SIGINT),
+        ({"rewrite": ((SIGHUP, SIGQUIT),)}, HUP, SIGQUIT),
+        ({"rewrite": ((SIGINT, SIGHUP),)}, INT, SIGTERM),
+        ({"rewrite": ((SIGINT, 0),)}, INT, SIGTERM),
+        ({"drain_signal": SIGQUIT}, TERM, SIGQUIT),
+        ({"drain_signal": SIGHUP}, HUP, SIGHUP),
+        ({"drain_signal": SIGQUIT, "rewrite": ((SIGTERM, SIGINT),)}, TERM, SIGQUIT),
+    ],
+)
+def test_what_adopted_processes_are_sent(
+    settings: dict[str, Any], stop: StopRequested, drain_signal: int
+) -> None:
+    """--drain-signal, or what the command was sent; a daemon would not stop for a hang-up."""
+    subject = in_state(RUNNING, **settings)
+    step(subject, stop)
+    assert step(subject, CRASHED) == [AskAdopted(drain_signal)]
+    assert step(subject, ChildrenReaped()) == [AskAdopted(drain_signal)]
+
+
+@pytest.mark.parametrize("state", [RUNNING, BACKOFF])
+def test_the_drain_signal_counts_at_every_end(state: str) -> None:
+    """Also when nobody asked for one, and when there is no command."""
+    subject = in_state(state, drain_signal=SIGQUIT)
+    end = Exited(PID, ZERO) if state == RUNNING else TERM
+    assert step(subject, end) == [AskAdopted(SIGQUIT)]
+
+
+# --- The stop timeout -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "after_signal", "after_own_end"),
+    [({}, None, 130), ({"stop_timeout": 5}, 105, 105), ({"stop_timeout": 0}, 100, 100)],
+)
+def test_the_deadline_of_a_shutdown(
+    settings: dict[str, Any], after_signal: float | None, after_own_end: float
+) -> None:
+    """Counted from the shutdown's beginning, not from the command's end."""
+    subject = in_state(RUNNING, **settings)
+    step(subject, TERM, 100)
+    assert subject.deadline == after_signal
+    step(subject, CRASHED, 103)
+    assert subject.deadline == after_signal
+    subject = in_state(RUNNING, **settings)
+    step(subject, Exited(PID, ZERO), 100)
+    assert subject.deadline == after_own_end
+
+
+def test_a_command_that_does_not_stop_is_killed() -> None:
+    """With all else; its status is that of the kill."""
+    subject = in_state(STOPPING, stop_timeout=5)
+    assert step(subject, DeadlinePassed()) == [KillChildren()]
+    assert (subject.state, subject.deadline) == (KILLING, None)
+    assert step(subject, Exited(PID, ExitStatus(signal=SIGKILL))) == [KillChildren()]
+    assert subject.state == KILLING
+    assert step(subject, NoChildren()) == []
+    assert (subject.state, subject.exit_status) == (ENDED, 137)
+
+
+def test_adopted_processes_that_do_not_stop_are_killed() -> None:
+    """Generation by generation; the status is the command's."""
+    subject = in_state(DRAINING)
+    assert step(subject, DeadlinePassed()) == [KillChildren()]
+    assert (subject.state, subject.deadline) == (KILLING, None)
+    assert step(subject, ChildrenReaped()) == [KillChildren()]
+    assert step(subject, NoChildren()) == []
+    assert (subject.state, subject.exit_status) == (ENDED, 143)
+
+
+def test_what_may_not_be_killed_is_left() -> None:
+    """Rather than waited for without end."""
+    subject = in_state(KILLING)
+    assert step(subject, NoneKillable()) == []
+    assert subject.state == ENDED
+
+
+# --- Starts that fail -----------------------------------------------------------------
+
+
+def test_a_command_that_cannot_be_executed_ends_rebound() -> None:
+    """If it never ran; a failed fork before is no run."""
+    subject = in_state(STARTING)
+    step(subject, Begin())
+    step(subject, NO_FORK)
+    step(subject, DeadlinePassed())
+    assert step(subject, NOT_FOUND) == [AskAdopted(SIGTERM)]
+    assert (subject.state, subject.deadline, subject.exit_status) == (DRAINING, 130, 127)
+
+
+def test_a_command_that_can_no_longer_be_executed_is_tried_again() -> None:
+    """Its file may just be replaced: with back-off, and within -r."""
+    subject = in_state(RUNNING, max_restarts=3)
+    step(subject, CRASHED)
+    for now in (100, 200):
+        assert step(subject, NOT_FOUND, now) == []
+        assert (subject.state, subject.deadline) == (BACKOFF, now + 1)
+        assert step(subject, DeadlinePassed(), now + 1) == [Start()]
+    assert step(subject, NOT_FOUND) == [AskAdopted(SIGTERM)]
+    assert (subject.state, subject.exit_status) == (DRAINING, 127)
+
+
+@pytest.mark.parametrize("ran_before", [False, True])
+def test_a_failed_fork_is_tried_again(ran_before: bool) -> None:
+    """On any start, with back-off."""
+    subject = in_state(RUNNING if ran_before else STARTING)
+    step(subject, CRASHED if ran_before else Begin())
+    for now, backoff in ((100, 1), (200, 2), (300, 4)):
+        assert step(subject, NO_FORK, now) == []
+        assert (subject.state, subject.deadline) == (BACKOFF, now + backoff)
+        assert step(subject, DeadlinePassed(), now + backoff) == [Start()]
+    step(subject, STARTED)
+    assert subject.state == RUNNING
+
+
+# --- Other signals --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [RUNNING, STOPPING])
+@pytest.mark.parametrize("value", [None, 0, 42])
+def test_signals_are_forwarded(state: str, value: int | None) -> None:
+    """With the value of a queued one; the state stays."""
+    subject = in_state(state)
+    assert step(subject, SignalReceived(SIGHUP, value)) == [SignalCommand(SIGHUP, value)]
+    assert subject.state == state
+
+
+@pytest.mark.parametrize("state", [BACKOFF, DRAINING, KILLING])
+def test_without_a_command_signals_go_nowhere(state: str) -> None:
+    """And do no harm."""
+    subject = in_state(state)
+    deadline = subject.deadline
+    assert step(subject, SignalReceived(SIGHUP)) == []
+    assert (subject.state, subject.deadline) == (state, deadline)
+
+
+def test_signals_are_rewritten() -> None:
+    """Another one in its place, with its value, or none; the last rule for a signal counts."""
+    rules = ((SIGHUP, SIGTERM), (SIGHUP, SIGWINCH), (SIGQUIT, 0))
+    subject = in_state(RUNNING, rewrite=rules)
+    assert step(subject, SignalReceived(SIGHUP, 42)) == [SignalCommand(SIGWINCH, 42)]
+    assert step(subject, SignalReceived(SIGQUIT)) == []
+    assert step(subject, SignalReceived(SIGWINCH)) == [SignalCommand(SIGWINCH)]
+    assert subject.state == RUNNING
+
+
+@pytest.mark.parametrize(("target", "sent"), [(SIGINT, [SignalCommand(SIGINT)]), (0, [])])
+def test_a_rewritten_stop_is_still_a_stop(target: int, sent: list[Record]) -> None:
+    """Only the command sees another signal, the first time and every further time."""
+    subject = in_state(RUNNING, rewrite=((SIGTERM, target),))
+    assert step(subject, TERM) == [*sent, RESUME]
+    assert subject.state == STOPPING
+    assert step(subject, TERM) == [*sent, RESUME]
+
+
+# --- The whole matrix -----------------------------------------------------------------
+
+EVENTS = [
+    Begin(),
+    STARTED,
+    NO_FORK,
+    NOT_FOUND,
+    CRASHED,
+    TERM,
+    SignalReceived(SIGHUP),
+    ChildrenReaped(),
+    NoChildren(),
+    NoneKillable(),
+    DeadlinePassed(),
+]
+ACTIONS = {Start, SignalCommand, AskAdopted, SignalChildren, KillChildren, Log}
+LEGAL: dict[str, list[type[Record]]] = {
+    STARTING: [Begin, Started, ForkFailed, ExecFailed],
+    RUNNING: [Exited, StopRequested, SignalReceived, ChildrenReaped],
+    BACKOFF: [DeadlinePassed, StopRequested, SignalReceived, ChildrenReaped, NoChildren],
+    STOPPING: [Exited, StopRequested, SignalReceived, ChildrenReaped, DeadlinePassed],
+    DRAINING: [StopRequested, SignalReceived, ChildrenReaped, NoChildren, DeadlinePassed],
+    KILLING: [Exited, StopRequested, SignalReceived, ChildrenReaped, NoChildren, NoneKillable],
+    ENDED: [],
+}
+
+
+def test_the_matrix_is_whole() -> None:
+    """All states and all events of the module are in it."""
+    records = {
+        value
+        for value in vars(service).values()
+        if isinstance(value, type) and issubclass(value, Record) and value is not Record
+        if value.__module__ == service.__name__
+    }
+    assert {type(event) for event in EVENTS} == records - ACTIONS
+    states = {value for name, value in vars(service).items() if name == value}
+    assert states == set(LEGAL) == set(STORIES)
+
+
+@pytest.mark.parametrize("state", LEGAL)
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_each_event_in_each_state(state: str, event: Record) -> None:
+    """Legal ones lead to actions; illegal ones are mistakes of ours, and change nothing."""
+    subject = in_state(state)
+    before = (subject.state, subject.deadline, subject.exit_status)
+    if type(event) in LEGAL[state]:
+        assert {type(action) for action in subject.step(event, 100)} <= ACTIONS
+        return
+    with pytest.raises(IllegalTransition, match=f"^{type(event).__name__} in state {state}$"):
+        subject.step(event, 100)
+    assert (subject.state, subject.deadline, subject.exit_status) == before
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=30), st.integers(0, 2))
+def test_nothing_starts_after_a_stop(events: list[Record], burst: int) -> None:
+    """Whatever happens then; and a back-off always has its end."""
+    subject = in_state(RUNNING, restart="always", burst=burst)
+    stopped = False
+    for now, event in enumerate(events):
+        try:
+            actions = subject.step(event, now)
+        except IllegalTransition:
+            continue
+        stopped = stopped or event == TERM
+        assert not (stopped and Start() in actions)
+        assert subject.state != BACKOFF or subject.deadline is not None
+
+
+# --- The log --------------------------------------------------------------------------
+
+SEGV = ExitStatus(signal=11, core_dumped=True)
+
+
+@pytest.mark.parametrize(
+    ("state", "settings", "event", "expected"),
+    [
+        (STARTING, {}, Begin(), ["starting cmd"]),
+        (BACKOFF, {}, DeadlinePassed(), ["starting cmd"]),
+        (
+            RUNNING,
+            {},
+            Exited(PID, ExitStatus(code=42)),
+            ["child (pid 4711) exited with status 42, restarting (1)"],
+        ),
+        (
+            RUNNING,
+            {},
+            Exited(PID, SEGV, max_rss=523_900),
+            [
+                (
+                    "child (pid 4711) killed by signal 11 (SIGSEGV), core dumped, "
+                    "after 3m12s, max RSS 512 MB, restarting (1)"
+                )
+            ],
+        ),
+        (
+            RUNNING,
+            {"burst": 1, "reset_after": 999, "restart_delay": 2},
+            CRASHED,
+            [
+                "child (pid 4711) exited with status 1, restarting (1)",
+                "child failing rapidly, delaying restart by 2s",
+            ],
+        ),
+        (
+            RUNNING,
+            {"restart": "never"},
+            CRASHED,
+            ["child (pid 4711) exited with status 1, not restarting"],
+        ),
+        (RUNNING, {}, TERM, ["received signal 15 (SIGTERM), forwarding to child"]),
+        (RUNNING, {}, Exited(PID, ZERO), ["child (pid 4711) exited, shutting down"]),
+        (
+            RUNNING,
+            {},
+            Exited(PID, ExitStatus(signal=SIGTERM)),
+            ["child (pid 4711) terminated by signal 15 (SIGTERM), exiting"],
+        ),
+        (
+            STOPPING,
+            {},
+            Exited(PID, ExitStatus(signal=SIGINT)),
+            ["child (pid 4711) terminated by signal 2 (SIGINT), exiting"],
+        ),
+        (
+            KILLING,
+            {},
+            Exited(PID, ExitStatus(signal=SIGKILL)),
+            ["child (pid 4711) killed by signal 9 (SIGKILL), shutting down"],
+        ),
+    ],
+)
+def test_lines_of_the_log(
+    state: str, settings: dict[str, Any], event: Record, expected: list[str]
+) -> None:
+    """As documented: people search for them. (The run took 192 s.)"""
+    subject = in_state(state, **settings)
+    assert lines(subject, event, 192) == [("info", text) for text in expected]
+
+
+@pytest.mark.parametrize("state", [RUNNING, BACKOFF, STOPPING, DRAINING])
+@pytest.mark.parametrize("rewrite", [(), ((SIGINT, 0), (SIGHUP, 0))], ids=["forwarded", "dropped"])
+@pytest.mark.parametrize(
+    "event", [INT, StopRequested(SIGINT, delivered=True), SignalReceived(SIGHUP)], ids=repr
+)
+def test_every_signal_leaves_a_line(state: str, rewrite: Any, event: Any) -> None:
+    """Which it was, and for a shutdown at the level that is shown."""
+    [(level, text)] = lines(in_state(state, rewrite=rewrite), event)
+    assert level == ("debug" if isinstance(event, SignalReceived) else "info")
+    assert text.startswith(f"received signal {event.signo} (SIG")
+
+
+def test_the_lines_that_quiet_keeps() -> None:
+    """Failures for which the command has no words of its own."""
+    exec_failed = ("error", "exec cmd: No such file or directory")
+    assert lines(in_state(STARTING), NOT_FOUND) == [exec_failed]
+    assert lines(in_state(STARTING), NO_FORK) == [
+        ("error", "cannot start cmd: Resource temporarily unavailable, retrying in 1s")
+    ]
+    subject = in_state(RUNNING, max_restarts=2)
+    step(subject, CRASHED)
+    assert exec_failed in lines(subject, NOT_FOUND)
+    step(subject, DeadlinePassed())
+    step(subject, STARTED)
+    assert lines(subject, CRASHED) == [
+        ("info", "child (pid 4711) exited with status 1"),
+        ("error", "max restarts (2) reached, exiting"),
+    ]
