@@ -13,24 +13,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def reap(look: Callable[[int, ExitStatus], None] | None = None) -> Exited | None:
-    """Reap one child; None if none has ended yet.
+def reap(
+    pid: int | None = None, look: Callable[[int, ExitStatus], None] | None = None
+) -> Exited | None:
+    """Reap child `pid`, or whichever has ended; None if that has not.
 
     `look` sees it before, while the zombie still keeps its pid, and the process group of
     that number, from being reused (waitid(2), WNOWAIT).  Raises `ChildProcessError` when
-    there is no child at all, alive or dead.
+    there is no such child, alive or dead.
     """
-    target = -1
     if look is not None:
-        zombie = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        kind = os.P_ALL if pid is None else os.P_PID
+        zombie = os.waitid(kind, pid or 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if zombie is None:
             return None
-        target = zombie.si_pid
-        if zombie.si_code == os.CLD_EXITED:
-            look(target, ExitStatus(code=zombie.si_status))
-        else:
-            look(target, ExitStatus(signal=zombie.si_status))
-    pid, status, usage = os.wait4(target, os.WNOHANG)
+        pid = zombie.si_pid
+        exited = zombie.si_code == os.CLD_EXITED
+        look(
+            pid,
+            ExitStatus(code=zombie.si_status) if exited else ExitStatus(signal=zombie.si_status),
+        )
+    pid, status, usage = os.wait4(-1 if pid is None else pid, os.WNOHANG)
     return Exited(pid, ExitStatus.from_wait(status), usage.ru_maxrss) if pid else None
 
 

@@ -86,6 +86,8 @@ class Supervisor:
         self._pidfd: int | None = None
         self._pidfd_refused = False
         self._reap_due = False
+        # Only what needs it pays for the second system call.
+        self._look = self._before_reaping if config.kill_group else None
         self._asked: set[int] = set()
         self._killed: set[int] = set()
         self._mistakes = 0
@@ -123,7 +125,9 @@ class Supervisor:
         # Signals first: a stop that came together with a crash prevents the restart.
         for signal in received:
             self._take_signal(signal)
-        if ended or self._reap_due:
+        if ended:
+            self._reap_command()
+        if self._reap_due:
             self._reap()
         # Ends before deadlines: what has ended in time is not killed for being late.
         deadline = self._service.deadline
@@ -166,14 +170,25 @@ class Supervisor:
             return False
         return signo != signals.SIGHUP or not linux.is_session_leader()
 
+    def _reap_command(self) -> None:
+        """Reap the command alone: with many children, to ask for any takes the kernel long."""
+        if self._pid is None:
+            return
+        try:
+            ended = reaper.reap(self._pid, self._look)
+        except ChildProcessError:
+            self._command_lost()
+        else:
+            if ended:
+                self._command_ended(ended)
+
     def _reap(self) -> None:
+        """Reap all that has ended, the command or whatever was adopted."""
         self._reap_due = False
-        look = self._before_reaping if self._config.kill_group else None
-        adopted_ended = False
-        none_left = False
+        adopted_ended = none_left = False
         for _ in range(_REAP_BATCH):
             try:
-                ended = reaper.reap(look)
+                ended = reaper.reap(None, self._look)
             except ChildProcessError:
                 none_left = True
                 break
@@ -191,19 +206,22 @@ class Supervisor:
                 )
         else:
             self._reap_due = True
-        if adopted_ended:
-            self._step(service.ChildrenReaped())
         if none_left:
             self._no_children()
+        elif adopted_ended:
+            self._step(service.ChildrenReaped())
 
     def _no_children(self) -> None:
         state = self._service.state
         if state in (service.DRAINING, service.KILLING):
             self._step(service.NoChildren())
         elif state in (service.RUNNING, service.STOPPING):
-            # Another part of the process waited for it: how it ended is not known.
-            self._log.write("error", f"child (pid {self._pid}) was reaped by someone else")
-            self._command_ended(service.Exited(self._pid or 0, ExitStatus(code=UNKNOWN)))
+            self._command_lost()
+
+    def _command_lost(self) -> None:
+        # Another part of the process has waited for it: how it ended is not known.
+        self._log.write("error", f"child (pid {self._pid}) was reaped by someone else")
+        self._command_ended(service.Exited(self._pid or 0, ExitStatus(code=UNKNOWN)))
 
     def _before_reaping(self, pid: int, status: ExitStatus) -> None:
         if pid == self._pid and self._service.would_restart(status, time.monotonic()):
@@ -256,6 +274,7 @@ class Supervisor:
         except Exception as error:  # MemoryError: each start must lead to an event
             return service.ForkFailed(repr(error))
         self._pid = pid
+        os.sched_yield()  # the command goes first: all that is left to do here can wait
         if self._job_control:
             self._terminal.lend(pid)
         self._watch(pid)
@@ -296,6 +315,8 @@ class Supervisor:
 
     def _ask_adopted(self, signo: int) -> None:
         self._reap_due = True  # perhaps nothing is left: only wait(2) knows
+        if not linux.has_proc():
+            self._log.write("debug", "no /proc here, finding adopted processes by wait(2) alone")
         asked = linux.children(self._asked)
         for pid in asked:
             self._asked.add(pid)
@@ -305,8 +326,6 @@ class Supervisor:
                 "info",
                 f"asking adopted processes to stop with {signals.describe(signo)}: {_names(asked)}",
             )
-        elif not linux.has_proc():
-            self._log.write("debug", "no /proc here: found adopted processes by wait(2) alone")
 
     def _kill_children(self) -> service.Event | None:
         self._reap_due = True

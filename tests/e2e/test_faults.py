@@ -141,9 +141,9 @@ def test_a_command_that_somebody_else_waited_for_counts_as_failed():
 import os, rebound, sys
 from rebound import reaper
 take = reaper.reap
-def reap(look=None):
-    ended = take(look)
-    return take(look) if ended else None
+def reap(*args):
+    ended = take(*args)
+    return take(*args) if ended else None
 reaper.reap = reap
 sys.exit(rebound.supervise(["true"], rebound.Config(max_restarts=2)))
 """

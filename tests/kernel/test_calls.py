@@ -125,10 +125,20 @@ def test_reaping_tells_who_ended_and_how():
 def test_nothing_to_reap_while_children_run():
     pid = child(signal.pause)
     assert reaper.reap() is None
-    assert reaper.reap(lambda *_: None) is None
+    assert reaper.reap(look=lambda *_: None) is None
     os.kill(pid, signal.SIGKILL)
     ended(pid)
     assert reaper.reap().status == ExitStatus(signal=signal.SIGKILL)
+
+
+def test_reaping_one_child_leaves_the_others():
+    first, second = child(), child()
+    ended(first)
+    ended(second)
+    assert reaper.reap(second).pid == second
+    with pytest.raises(ChildProcessError):
+        reaper.reap(second)
+    assert reaper.reap().pid == first
 
 
 def test_the_look_before_reaping_sees_a_zombie_whose_group_can_be_signalled():
@@ -141,7 +151,7 @@ def test_the_look_before_reaping_sees_a_zombie_whose_group_can_be_signalled():
         seen.append((zombie, status))
         assert linux.send(-zombie, signal.SIGKILL) is None
 
-    assert reaper.reap(look).pid == pid
+    assert reaper.reap(look=look).pid == pid
     assert seen == [(pid, ExitStatus(code=7))]
     (orphan,) = linux.children()
     ended(orphan)
