@@ -370,4 +370,5 @@ _TRANSITIONS: dict[tuple[str, type[Event]], Callable[[Service, Any, float], list
     (KILLING, ChildrenReaped): Service._kill,
     (KILLING, NoChildren): Service._finish,
     (KILLING, NoneKillable): Service._finish,
+    (ENDED, ChildrenReaped): Service._nothing,
 }

@@ -98,21 +98,22 @@ class Supervisor:
         linux.stop_ignoring_children()
         if self._config.parent_death_signal:
             linux.set_parent_death_signal(self._config.parent_death_signal)
-        first: service.Event | None = service.Begin()
+        turn = self._first_turn
         try:
             while self._service.state != service.ENDED:
                 try:
-                    if first:
-                        event, first = first, None
-                        self._step(event)
-                    self._turn()
+                    turn()
                 except Exception as error:
                     self._survive(error)
+                turn = self._turn
         finally:
             self._loop.close()
             self._terminal.close()
             self._log.close()
         return self._service.exit_status
+
+    def _first_turn(self) -> None:
+        self._step(service.Begin())
 
     def _turn(self) -> None:
         """Wait once, and handle all that has happened."""
@@ -302,7 +303,8 @@ class Supervisor:
         if pid is None:
             return
         if self._config.signal_group:
-            error = linux.send(-pid, signo)
+            # A command that has left its group is still to be told.
+            error = linux.send(-pid, signo) and linux.send(pid, signo)
         elif value is not None:
             error = linux.queue(pid, signo, value)
         else:

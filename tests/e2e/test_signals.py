@@ -104,6 +104,15 @@ def test_signals_reach_the_leader_or_with_capital_g_the_group(start):
         assert len(rebound.lines("signal 23 ")) == count
 
 
+def test_a_command_that_left_its_group_is_still_told(start):
+    code = "import os; os.setpgid(0, os.getpgid(os.getppid())); os.execv({0!r}, {1!r})"
+    recorder = program("record_signals.py")
+    rebound = start("-G", *PYTHON, "-c", code.format(recorder[0], recorder))
+    rebound.wait_ready()
+    rebound.send(signal.SIGUSR1)
+    rebound.wait_until(lambda: rebound.lines("signal 10 "))
+
+
 def test_without_g_the_command_shares_the_group(start):
     rebound = start(*program("record_signals.py"))
     rebound.wait_ready()

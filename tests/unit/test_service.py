@@ -469,7 +469,7 @@ LEGAL: dict[str, list[type[Record]]] = {
     STOPPING: [Exited, StopRequested, SignalReceived, ChildrenReaped, DeadlinePassed],
     DRAINING: [StopRequested, SignalReceived, ChildrenReaped, NoChildren, DeadlinePassed],
     KILLING: [Exited, StopRequested, SignalReceived, ChildrenReaped, NoChildren, NoneKillable],
-    ENDED: [],
+    ENDED: [ChildrenReaped],
 }
 
 
