@@ -29,10 +29,7 @@ class ExitStatus(Record):
     @classmethod
     def from_wait(cls, status: int) -> ExitStatus:
         """Decode the status word of wait(2), for a process that has ended."""
-        signo = status & 0x7F
-        if signo:
-            return cls(signal=signo, core_dumped=bool(status & 0x80))
-        return cls(code=status >> 8 & 0xFF)
+        return cls(status >> 8 & 0xFF, status & 0x7F, bool(status & 0x80))
 
     @property
     def is_zero(self) -> bool:

@@ -101,12 +101,12 @@ class RestartPolicy:
     def _delayed(self, doublings: int) -> Decision:
         """Give a restart after the back-off that was doubled so often; negative = none."""
         if doublings < 0:
-            return Decision(delay=self._config.restart_delay)
+            return Decision("", self._config.restart_delay)
         # 2.0 ** 1024 overflows; 2 ** 32 s is above any bound that makes sense.
         backoff = min(FIRST_BACKOFF * 2.0 ** min(doublings, 32), self._config.max_delay)
         jittered = backoff * (1 - JITTER * self._chance())
         delay = max(jittered, self._config.restart_delay)
-        return Decision(delay=delay, backoff=max(backoff, self._config.restart_delay))
+        return Decision("", delay, max(backoff, self._config.restart_delay))
 
     def _count_restart(self, now: float) -> None:
         self.restarts += 1

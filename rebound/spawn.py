@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    Environment = Mapping[str, str] | Mapping[bytes, bytes]
 
 _OUT_OF_MEANS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
@@ -25,7 +24,7 @@ class Spawner:
     def __init__(
         self,
         command: Sequence[str],
-        environment: Environment,
+        environment: Mapping[bytes, bytes],
         inherited: Inherited,
         own_group: bool,
     ) -> None:

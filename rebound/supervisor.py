@@ -22,7 +22,7 @@ from rebound.terminal import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rebound.loop import Signal
 
@@ -57,7 +57,7 @@ def supervise(command: Sequence[str], config: Config | None = None) -> int:
     """
     inherited = linux.block_signals()
     try:
-        return Supervisor(command, config or Config(), inherited, os.environ).run()
+        return Supervisor(command, config or Config(), inherited, dict(os.environb)).run()
     finally:
         linux.restore_signals(inherited)
 
@@ -70,7 +70,7 @@ class Supervisor:
         command: Sequence[str],
         config: Config,
         inherited: linux.Inherited,
-        environment: spawn.Environment,
+        environment: Mapping[bytes, bytes],
     ) -> None:
         if not command or isinstance(command, str) or any("\0" in word for word in command):
             raise ValueError("the command must be a list of words without NUL characters")

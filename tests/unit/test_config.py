@@ -125,9 +125,11 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         (0.34, "0.3s"),
         (2, "2s"),
         (9.97, "10s"),
+        (10.4, "10s"),
         (59.6, "1m"),
         (192, "3m12s"),
         (3599.9, "1h"),
+        (3660, "1h1m"),
         (5 * 3600 + 2 * 60 + 59, "5h2m"),
         (8 * 86400 + 3 * 3600, "8d3h"),
         (7 * 86400 + 59, "7d"),
@@ -152,7 +154,8 @@ def test_a_written_duration_is_close(seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "rate"), [("0", (0, None)), ("3", (3, None)), ("3/1m", (3, 60)), ("10/0.5", (10, 0.5))]
+    ("text", "rate"),
+    [("0", (0, None)), ("9" * 9, (999_999_999, None)), ("3/1m", (3, 60)), ("10/.5", (10, 0.5))],
 )
 def test_rates_are_read(text: str, rate: tuple[int, float | None]) -> None:
     """A number in all, or within a time."""
