@@ -57,6 +57,19 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def stopped_family(root: psutil.Process) -> set[psutil.Process]:
+    """Stop a process and all below it; none of them can start another one any more."""
+    stopped: set[psutil.Process] = set()
+    while members := {root, *root.children(recursive=True)} - stopped:
+        for member in members:
+            try:
+                member.suspend()
+            except psutil.NoSuchProcess:
+                pass
+        stopped |= members
+    return {member for member in stopped if member.is_running()}
+
+
 class Supervised:
     """A running rebound with its output in files; killed, with all below it, at the end."""
 
@@ -79,15 +92,9 @@ class Supervised:
         return self
 
     def __exit__(self, failed: object, *_: object) -> None:
-        family = []
         if self.popen.poll() is None:
-            process = psutil.Process(self.popen.pid)
-            family = [process, *process.children(recursive=True)]
-            for member in family:
-                try:
-                    member.kill()
-                except psutil.NoSuchProcess:
-                    pass
+            for member in stopped_family(psutil.Process(self.popen.pid)):
+                member.kill()
         self.popen.wait(DEADLINE)
         if failed:
             print(self.stdout, self.log, sep="\n--- stderr:\n")

@@ -191,7 +191,7 @@ def dying_orphans(programs: Programs) -> Result:
                 process.wait()
             return read_numbers(fd)[0]
 
-    rebound, tini = medians(15, lambda: under([REBOUND, "-q", "--"]), lambda: under(TINI))
+    rebound, tini = medians(21, lambda: under([REBOUND, "-q", "--"]), lambda: under(TINI))
     return Result("3000 orphans die", "ms", rebound / 1e6, 1.1, tini / 1e6, "tini -s")
 
 
