@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -62,12 +63,10 @@ def stopped_family(root: psutil.Process) -> set[psutil.Process]:
     stopped: set[psutil.Process] = set()
     while members := {root, *root.children(recursive=True)} - stopped:
         for member in members:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 member.suspend()
-            except psutil.NoSuchProcess:
-                pass
         stopped |= members
-    return {member for member in stopped if member.is_running()}
+    return stopped
 
 
 class Supervised:
@@ -94,7 +93,8 @@ class Supervised:
     def __exit__(self, failed: object, *_: object) -> None:
         if self.popen.poll() is None:
             for member in stopped_family(psutil.Process(self.popen.pid)):
-                member.kill()
+                with suppress(psutil.NoSuchProcess):
+                    member.kill()
         self.popen.wait(DEADLINE)
         if failed:
             print(self.stdout, self.log, sep="\n--- stderr:\n")
