@@ -29,6 +29,7 @@ work=$repository/build/standalone-$architecture
 root=$work/root
 
 # An apt of our own, in which nothing is installed yet.
+rm -rf "$work"
 mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial" "$work/source"
 cd "$work"
 : >apt/status
@@ -45,8 +46,10 @@ own_apt() {
 		-o Dir::Cache="$work/apt/cache" --download-only "$@"
 }
 own_apt update
-own_apt install libc6-dev libcap-dev libffi-dev "libpython$version-dev"
-rm -rf "$root" && mkdir "$root"
+linked="libc6-dev libcap-dev libffi-dev libgcc-s1 libpython$version-dev"
+own_apt install $linked
+(cd apt/cache/archives && own_apt download python3-prctl) # for its licence, see below
+mkdir "$root"
 for package in apt/cache/archives/*.deb; do
 	dpkg-deb --extract "$package" "$root"
 done
@@ -73,7 +76,6 @@ theirs() {
 	compile -c -w -DPy_BUILD_CORE_BUILTIN -isystem "$root/usr/include/python$version/internal" \
 		-DHAVE_FFI_PREP_CIF_VAR -DHAVE_FFI_PREP_CLOSURE_LOC -DHAVE_FFI_CLOSURE_ALLOC "$@"
 }
-rm -f ./*.o
 cd source
 theirs Modules/_ctypes/_ctypes.c Modules/_ctypes/callbacks.c Modules/_ctypes/callproc.c \
 	Modules/_ctypes/cfield.c Modules/_ctypes/stgdict.c Modules/resource.c _prctlmodule.c
@@ -85,11 +87,29 @@ compile -c -std=c11 -Wall -Wextra -Werror -I"$repository/rebound/launcher" -I"$h
 # and hosts: an error here.
 compile -static -s -Wl,--gc-sections -Wl,--fatal-warnings -Wl,-Map=link.map \
 	-Wl,--wrap=dlopen,--wrap=dlsym,--wrap=dlclose,--wrap=dlerror \
-	-Wl,--wrap=getgrouplist,--wrap=initgroups \
+	-Wl,--wrap=getgrouplist,--wrap=initgroups,--wrap=localtime_r \
 	-o rebound ./*.o "$config/libpython$version.a" -lffi -lcap -lm
 
-mkdir -p "$dist/doc"
+# It works, ctypes included: what it lacked it would say.
+if [ "$architecture" = "$(uname -m)" ]; then
+	said=$(./rebound -q -r 1 false 2>&1) || :
+	if [ "$said" != "rebound: max restarts (1) reached, exiting" ]; then
+		echo "$0: it does not work: $said" >&2
+		exit 1
+	fi
+fi
+
 name=rebound-linux-$architecture
+mkdir -p "$dist/doc"
 cp rebound "$dist/$name"
 (cd "$dist" && sha256sum "$name" >"$name.sha256")
+
+# The licences of all that is in it, and the packages' versions.
+cp "$repository/LICENSE" /usr/share/common-licenses/GPL-3 /usr/share/common-licenses/LGPL-2.1 \
+	"$dist/doc/"
+for package in $linked python3-prctl; do
+	cp "$root/usr/share/doc/$package/copyright" "$dist/doc/$package"
+	dpkg-deb --showformat='${Package} ${Version}, source ${source:Package} ${source:Version}\n' \
+		--show apt/cache/archives/"$package"_*.deb
+done >"$dist/doc/packages-$architecture"
 ls -l "$dist/$name"

@@ -1,16 +1,19 @@
 /*
- * Functions of the C library that load others, which a static program cannot.
- *
- * dlopen(3) is what ctypes needs: the only library is the program itself, and the only
- * functions in it are those that rebound asks for.  Looking up a user's groups is in
- * Python's `posix`, but not in rebound.  The linker replaces them with these (--wrap).
+ * Functions of the C library that would read files or load libraries, replaced by the
+ * linker (--wrap).
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "frozen.h"
 
+/*
+ * dlopen(3) for ctypes: the only library is the program itself, and the only functions in
+ * it are those that rebound asks for.
+ */
 static char *error;
 
 void *__wrap_dlopen(const char *path, int mode)
@@ -46,6 +49,7 @@ char *__wrap_dlerror(void)
 	return last;
 }
 
+/* Users are in Python's `posix`, but rebound looks none up. */
 int __wrap_getgrouplist(const char *user, gid_t group, gid_t *groups, int *count)
 {
 	(void)user, (void)group, (void)groups, (void)count;
@@ -58,4 +62,12 @@ int __wrap_initgroups(const char *user, gid_t group)
 	(void)user, (void)group;
 	errno = ENOSYS;
 	return -1;
+}
+
+/* Python's `time` wants the local time zone once imported; rebound knows durations only. */
+struct tm *__wrap_localtime_r(const time_t *when, struct tm *local)
+{
+	(void)when;
+	*local = (struct tm){.tm_year = 70, .tm_mday = 1, .tm_zone = "UTC"};
+	return local;
 }

@@ -45,6 +45,8 @@ static PyStatus start_python(int argc, char **argv, const struct inherited *inhe
 	/* What getpath would otherwise look for on disk. */
 	status = PyConfig_SetString(&config, &config.home, L"/");
 	if (!PyStatus_Exception(status))
+		status = PyConfig_SetString(&config, &config.executable, L"/");
+	if (!PyStatus_Exception(status))
 		status = PyConfig_SetBytesArgv(&config, argc, argv);
 	if (!PyStatus_Exception(status))
 		status = add_option(&config, inherited->signals);
@@ -67,7 +69,9 @@ int main(int argc, char **argv)
 			status.err_msg ? status.err_msg : "?");
 		return OWN_ERROR;
 	}
+	PyGC_Disable();	/* importing makes no garbage worth the time to look for it */
 	cli = PyImport_ImportModule("rebound.cli");
+	PyGC_Enable();
 	result = cli ? PyObject_CallMethod(cli, "main", NULL) : NULL;
 	if (!result) {
 		PyErr_Print();
