@@ -7,6 +7,7 @@
 # gcc-x86-64-linux-gnu) and python3, but not root: the libraries and sources come through
 # apt from where the system's own packages come from, and are unpacked below build/, not
 # installed.  So they are of one Debian, for either architecture.
+# shellcheck disable=SC2016 # apt and dpkg have variables of their own
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -47,6 +48,7 @@ own_apt() {
 }
 own_apt update
 linked="libc6-dev libcap-dev libffi-dev libgcc-s1 libpython$version-dev"
+# shellcheck disable=SC2086 # a list
 own_apt install $linked
 (cd apt/cache/archives && own_apt download python3-prctl) # for its licence, see below
 mkdir "$root"
