@@ -7,28 +7,32 @@ stops the build here; a C module or function that is nowhere, at the linker.
 
 from __future__ import annotations
 
-import _imp
 import argparse
 import ast
 import marshal
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 ENTRY = "rebound.cli"
-INTERPRETER = ("_thread", "_weakref", "abc", "codecs", "encodings.utf_8", "io", "zipimport")
+BOOTSTRAP = {
+    "_frozen_importlib": "importlib._bootstrap",
+    "_frozen_importlib_external": "importlib._bootstrap_external",
+}
+"""The import system itself: its modules go by other names than their sources."""
+
+INTERPRETER = (*BOOTSTRAP, "_imp", "_thread", "_weakref", "encodings.utf_8", "io")
 """What Python itself imports before it runs anything, see `python3 -ISv`."""
 
 NEVER = {
     "_py_abc": "the stand-in for _abc",
     "_pyio": "the stand-in for _io",
-    "_frozen_importlib": "always there",
-    "_frozen_importlib_external": "always there",
     "nt": "Windows",
     "ntpath": "Windows",
     "os.path": "made by os, of posixpath",
+    "winreg": "Windows",
 }
 """Modules that the standard library imports in some other place than here."""
 
@@ -73,7 +77,7 @@ def find(name: str, roots: list[Path]) -> Source | None:
 def executed(node: ast.AST, lazily: bool) -> Iterator[ast.AST]:
     """Walk over what runs when a module is imported, and `lazily` what its functions run."""
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-        children = node.orelse
+        children: list[ast.AST] = [*node.orelse]
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not lazily:
         children = []
     else:
@@ -91,7 +95,7 @@ def imported(node: ast.AST, name: str, source: Source, roots: list[Path]) -> Ite
     elif isinstance(node, ast.ImportFrom):
         up = node.level - source.is_package
         package = name.rsplit(".", up)[0] if up else name
-        base = ".".join(filter(None, (node.level and package, node.module)))
+        base = ".".join(filter(None, (node.level > 0 and package, node.module)))
         submodules = [f"{base}.{alias.name}" for alias in node.names]
         modules = [base, *(module for module in submodules if find(module, roots))]
     elif (
@@ -132,7 +136,7 @@ def collect(repository: Path, stdlib: Path, c_modules: set[str]) -> Frozen:
         name, importer = todo.pop()
         if name in frozen.python or name in frozen.c or name in NEVER:
             continue
-        source = find(name, roots)
+        source = find(BOOTSTRAP.get(name, name), roots)
         if source is None:
             if name not in c_modules:
                 raise FreezeError(f"{importer} imports {name}, which is nowhere")
@@ -148,39 +152,45 @@ def collect(repository: Path, stdlib: Path, c_modules: set[str]) -> Frozen:
     return frozen
 
 
-def write_bytes(name: str, data: bytes) -> str:
-    """Give a C array."""
-    rows = (data[start : start + 32] for start in range(0, len(data), 32))
-    lines = "".join(f"\t{','.join(map(str, row))},\n" for row in rows)
-    return f"static const unsigned char {name}[] = {{\n{lines}}};\n"
+def array(declaration: str, rows: Iterable[str]) -> str:
+    """Give a C array that ends with a zero."""
+    return f"{declaration}[] = {{\n" + "".join(f"\t{row},\n" for row in rows) + "\t{0}\n};\n"
 
 
 def write(frozen: Frozen) -> str:
     """Give the text of frozen.c."""
-    c_name = {name: "code_" + name.replace(".", "__") for name in frozen.python}
-    init = {name: INIT.get(name, f"PyInit_{name}") for name in sorted(frozen.c)}
-    text = ["#define _GNU_SOURCE\n#include <Python.h>\n", '#include "frozen.h"\n']
-    rows = []
+    text = ['#include "frozen.h"\n']
+    bootstrap: list[str] = []
+    modules: list[str] = []
     for name, source in sorted(frozen.python.items()):
-        if _imp.is_frozen(name):
-            continue  # libpython has it in a form that loads faster
         code = compile(source.path.read_bytes(), f"<frozen {name}>", "exec", optimize=2)
         data = marshal.dumps(code)
-        text.append(write_bytes(c_name[name], data))
-        rows.append(
-            f'\t{{.name = "{name}", .code = {c_name[name]}, .size = {len(data)}, '
-            f".is_package = {int(source.is_package)}}},\n"
+        variable = "code_" + name.replace(".", "__")
+        rows = (",".join(map(str, data[at : at + 32])) for at in range(0, len(data), 32))
+        text.append(array(f"static const unsigned char {variable}", rows).replace("{0}", "0"))
+        (bootstrap if name in BOOTSTRAP else modules).append(
+            f'{{.name = "{name}", .code = {variable}, .size = {len(data)}, '
+            f".is_package = {int(source.is_package)}}}"
         )
-    text += ["const struct _frozen frozen_modules[] = {\n", *rows, "\t{0}\n};\n"]
+    for purpose, entries in (("Bootstrap", bootstrap), ("Stdlib", modules)):
+        text.append(array(f"static const struct _frozen {purpose.lower()}", entries))
+        text.append(f"const struct _frozen *_PyImport_Frozen{purpose} = {purpose.lower()};\n")
+    init = {name: INIT.get(name, f"PyInit_{name}") for name in sorted(frozen.c)}
     text += [f"PyObject *{function}(void);\n" for function in init.values() if function]
-    text += ["struct _inittab _PyImport_Inittab[] = {\n"]
-    text += [f'\t{{"{name}", {function or "NULL"}}},\n' for name, function in init.items()]
-    text += ["\t{0}\n};\n"]
+    text.append(
+        array(
+            "struct _inittab _PyImport_Inittab",
+            (f'{{"{name}", {function or "NULL"}}}' for name, function in init.items()),
+        )
+    )
     functions = sorted(frozen.functions)
     text += [f"void {name}(void);\n" for name in functions]
-    text += ["const struct c_function c_functions[] = {\n"]
-    text += [f'\t{{"{name}", (void *){name}}},\n' for name in functions]
-    text += ["\t{0}\n};\n"]
+    text.append(
+        array(
+            "const struct c_function c_functions",
+            (f'{{"{name}", (void *){name}}}' for name in functions),
+        )
+    )
     return "".join(text)
 
 

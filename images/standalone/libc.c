@@ -2,13 +2,12 @@
  * Functions of the C library that would read files or load libraries, replaced by the
  * linker (--wrap).
  */
-#define _GNU_SOURCE
+#include "frozen.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/types.h>
 #include <time.h>
-
-#include "frozen.h"
 
 /*
  * dlopen(3) for ctypes: the only library is the program itself, and the only functions in

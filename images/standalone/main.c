@@ -5,12 +5,24 @@
  * signals blocked before; but nothing comes from a file system, and no signal disposition
  * is changed.
  */
-#define _GNU_SOURCE
-#include <Python.h>
-
+#include "frozen.h"
 #include "inherited.h"
 
-extern const struct _frozen frozen_modules[];
+/* The rest of libpython's lists, which would bring in modules that are not in use. */
+static const struct _module_alias no_aliases[] = {{0}};
+static const struct _frozen no_modules[] = {{0}};
+const struct _module_alias *_PyImport_FrozenAliases = no_aliases;
+const struct _frozen *_PyImport_FrozenTest = no_modules;
+const struct _frozen *PyImport_FrozenModules;
+
+int _Py_Deepfreeze_Init(void)
+{
+	return 0;
+}
+
+void _Py_Deepfreeze_Fini(void)
+{
+}
 
 static PyStatus add_option(PyConfig *config, const char *option)
 {
@@ -41,7 +53,6 @@ static PyStatus start_python(int argc, char **argv, const struct inherited *inhe
 	config.install_signal_handlers = 0;
 	config.pathconfig_warnings = 0;
 	config.module_search_paths_set = 1;	/* there are none */
-	PyImport_FrozenModules = frozen_modules;
 	/* What getpath would otherwise look for on disk. */
 	status = PyConfig_SetString(&config, &config.home, L"/");
 	if (!PyStatus_Exception(status))
