@@ -95,7 +95,7 @@ def imported(node: ast.AST, name: str, source: Source, roots: list[Path]) -> Ite
     elif isinstance(node, ast.ImportFrom):
         up = node.level - source.is_package
         package = name.rsplit(".", up)[0] if up else name
-        base = ".".join(filter(None, (node.level > 0 and package, node.module)))
+        base = ".".join(part for part in (package if node.level else "", node.module) if part)
         submodules = [f"{base}.{alias.name}" for alias in node.names]
         modules = [base, *(module for module in submodules if find(module, roots))]
     elif (
