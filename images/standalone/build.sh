@@ -3,10 +3,11 @@
 #
 #   images/standalone/build.sh [x86_64|aarch64]
 #
-# Needs a Debian with gcc (for another architecture than its own gcc-aarch64-linux-gnu or
-# gcc-x86-64-linux-gnu) and python3, but not root: the libraries and sources come through
-# apt from where the system's own packages come from, and are unpacked below build/, not
-# installed.  So they are of one Debian, for either architecture.
+# Needs a Debian after `apt-get update`, with gcc (gcc-aarch64-linux-gnu, gcc-x86-64-linux-gnu
+# for an architecture not its own), python3 and xz-utils, but not root: the libraries and
+# sources come through apt from where the system's own packages come from, and are unpacked
+# below build/, not installed.  So they are of one Debian, for either architecture, and the
+# same packages give the same file, byte for byte.
 # shellcheck disable=SC2016 # apt and dpkg have variables of their own
 set -eu
 
@@ -56,7 +57,7 @@ for package in apt/cache/archives/*.deb; do
 	dpkg-deb --extract "$package" "$root"
 done
 
-# The modules in C that libpython.a has not got; --tar-only: Debian does not patch these.
+# The modules in C that libpython.a has not got, as their authors released them.
 (cd source && own_apt source --tar-only "python$version" python-prctl)
 tar --extract --directory=source --wildcards --strip-components=1 \
 	--file="$(echo source/python"$version"_*.orig.tar.*)" \
@@ -75,7 +76,8 @@ compile() {
 		-isystem "$root/usr/include/python$version" -Os -ffunction-sections -fdata-sections "$@"
 }
 theirs() {
-	compile -c -w -DPy_BUILD_CORE_BUILTIN -isystem "$root/usr/include/python$version/internal" \
+	compile -c -w -DNDEBUG -DPy_BUILD_CORE_BUILTIN \
+		-isystem "$root/usr/include/python$version/internal" \
 		-DHAVE_FFI_PREP_CIF_VAR -DHAVE_FFI_PREP_CLOSURE_LOC -DHAVE_FFI_CLOSURE_ALLOC "$@"
 }
 cd source
