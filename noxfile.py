@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import nox
@@ -42,6 +43,22 @@ def tests(session: nox.Session) -> None:
     """Run the tests on the installed package, as root; arguments go to pytest."""
     install(session, "test", ".")
     session.run("pytest", *session.posargs, env=rebound(session))
+
+
+@nox.session
+@nox.parametrize("architecture", ["x86_64", "aarch64"])
+def standalone(session: nox.Session, architecture: str) -> None:
+    """Build the file for images without Python; run the same end-to-end tests on it, as root."""
+    session.run("images/standalone/build.sh", architecture, external=True)
+    file = Path("dist", f"rebound-linux-{architecture}").resolve()
+    if architecture == platform.machine():
+        install(session, "test", ".")  # the package: for the negative controls
+        tests = session.posargs or ["tests/e2e", "tests/standalone"]
+        session.run("pytest", *tests, env={"REBOUND": str(file)})
+    else:
+        # qemu-user has no subreapers; but Python starts, and all modules are imported.
+        for option in ("--version", "--help"):
+            session.run(f"qemu-{architecture}-static", str(file), option, external=True)
 
 
 @nox.session

@@ -15,54 +15,10 @@
  *     the arguments come out as they went in.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <limits.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/auxv.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#ifndef __linux__
-#error "rebound needs Linux: signalfd, pidfd, epoll, and a subreaper"
-#endif
-
-#define OWN_ERROR 125
-#define LAST_SIGNAL 64
-#define SIGSET_BYTES (LAST_SIGNAL / 8)
-
-static _Noreturn void fail(const char *what, const char *path)
-{
-	fprintf(stderr, "rebound: %s %s: %s\n", what, path, strerror(errno));
-	_exit(OWN_ERROR);
-}
-
-/* The system calls themselves: the C library hides signals 32 and 33, its own. */
-static unsigned long long block_signals(void)
-{
-	unsigned long long all = ~0ULL, before = 0;
-
-	if (syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &before, SIGSET_BYTES))
-		fail("cannot block", "signals");
-	return before;
-}
-
-static unsigned long long ignored_signals(void)
-{
-	unsigned long long ignored = 0;
-
-	for (int signo = 1; signo <= LAST_SIGNAL; signo++) {
-		/* struct kernel_sigaction: its first word is the handler */
-		unsigned long action[16] = {0};
-
-		if (syscall(SYS_rt_sigaction, signo, NULL, action, SIGSET_BYTES) == 0 &&
-		    action[0] == (unsigned long)SIG_IGN)
-			ignored |= 1ULL << (signo - 1);
-	}
-	return ignored;
-}
+#include "inherited.h"
 
 /* PATH_MAX bytes at `script` become the path of rebound-python. */
 static void find_script(char *script)
@@ -110,17 +66,14 @@ static void read_interpreter(const char *script, char *path)
 
 int main(int argc, char **argv)
 {
-	const unsigned long long mask = block_signals();
-	char script[PATH_MAX], python[PATH_MAX], told[64];
-	const char *lc_ctype = getenv("LC_CTYPE");
-	char *lc_option = NULL;
+	struct inherited inherited = take_inherited();
+	char script[PATH_MAX], python[PATH_MAX];
 	char **args = calloc((size_t)argc + 12, sizeof *args);
 	size_t count = 0;
 
 	find_script(script);
 	read_interpreter(script, python);
-	snprintf(told, sizeof told, "rebound=%llx,%llx", mask, ignored_signals());
-	if (!args || (lc_ctype && asprintf(&lc_option, "lc_ctype=%s", lc_ctype) < 0)) {
+	if (!args) {
 		errno = ENOMEM;
 		fail("cannot start", python);
 	}
@@ -129,10 +82,10 @@ int main(int argc, char **argv)
 	args[count++] = "-X";
 	args[count++] = "utf8";
 	args[count++] = "-X";
-	args[count++] = told;
-	if (lc_option) {
+	args[count++] = inherited.signals;
+	if (inherited.lc_ctype) {
 		args[count++] = "-X";
-		args[count++] = lc_option;
+		args[count++] = inherited.lc_ctype;
 	}
 	args[count++] = script;
 	for (int i = 1; i < argc; i++)

@@ -29,6 +29,8 @@ ENVIRONMENT = {
 def interpreter() -> str:
     """Give the Python that rebound runs on, to compare it with nothing but itself."""
     script = Path(os.path.realpath(REBOUND) + "-python")
+    if not script.exists():  # the standalone file, which is made of Debian's
+        return "/usr/bin/python3"
     return script.read_text().splitlines()[0].removeprefix("#!")
 
 

@@ -9,7 +9,7 @@ import subprocess
 import psutil
 import pytest
 
-from tests.helpers import DEADLINE, PYTHON, REBOUND, eventually, program, run
+from tests.helpers import DEADLINE, REBOUND, eventually, program, run
 
 # May read what is in a home directory, such as the program under test, but do no more.
 OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
@@ -133,25 +133,6 @@ def test_a_log_that_cannot_be_written():
 )
 def test_nothing_ends_rebound_before_its_time(fault):
     crashes(inject(fault))
-
-
-def test_a_command_that_somebody_else_waited_for_counts_as_failed():
-    """As by a thread of a program that calls `supervise`."""
-    code = """
-import os, rebound, sys
-from rebound import reaper
-take = reaper.reap
-def reap(*args):
-    ended = take(*args)
-    return take(*args) if ended else None
-reaper.reap = reap
-sys.exit(rebound.supervise(["true"], rebound.Config(max_restarts=2)))
-"""
-    result = subprocess.run(
-        [PYTHON[0], "-Ic", code], capture_output=True, text=True, timeout=DEADLINE
-    )
-    assert result.returncode == 255
-    assert result.stderr.count("was reaped by someone else") == 3
 
 
 def test_subreaper_refused():

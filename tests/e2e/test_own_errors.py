@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
 
 import pytest
 
-from tests.helpers import PYTHON, REBOUND, run
+from tests.helpers import run
 
 
 @pytest.mark.parametrize(
@@ -103,41 +102,5 @@ def test_exec_failing_on_restarts_counts_towards_the_maximum(tmp_path):
     assert result.stderr.count("exec ") == 3
 
 
-def test_library_call_reports_what_is_wrong():
-    code = """
-import rebound
-for wrong in (
-    lambda: rebound.supervise([]),
-    lambda: rebound.supervise("sh"),
-    lambda: rebound.supervise(["a\\0b"]),
-    lambda: rebound.Config(restart="x"),
-    lambda: rebound.Config(max_delay=-1),
-    lambda: rebound.Config(stop_timeout=float("inf")),
-    lambda: rebound.Config(drain_signal=99),
-    lambda: rebound.Config(rewrite=((15, 65),)),
-):
-    try:
-        wrong()
-    except ValueError as error:
-        print(error)
-"""
-    result = subprocess.run([PYTHON[0], "-I", "-c", code], capture_output=True, text=True)
-    assert result.stdout.count("\n") == 8
-    assert result.stderr == ""
-
-
-def test_library_call_restores_the_signal_mask():
-    code = """
-import rebound, signal
-before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
-status = rebound.supervise(["sh", "-c", "exit 3"], rebound.Config(restart="never", verbosity="quiet"))
-print(status, signal.pthread_sigmask(signal.SIG_BLOCK, []) == {signal.SIGUSR2})
-"""
-    result = subprocess.run([PYTHON[0], "-I", "-c", code], capture_output=True, text=True)
-    assert (result.stdout, result.stderr) == ("3 True\n", "")
-
-
-def test_module_run():
-    result = subprocess.run([PYTHON[0], "-Im", "rebound", "sh", "-c", "kill -TERM $$"])
-    assert result.returncode == 143
-    assert subprocess.run([REBOUND, "--", "-r"], capture_output=True).returncode == 127
+def test_options_end_at_two_dashes():
+    assert run("--", "-r").returncode == 127

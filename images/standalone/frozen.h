@@ -1,0 +1,16 @@
+/*
+ * What freeze.py generates: all that takes the place of libpython's own lists of modules,
+ * so that only what is in use is in the program; and the functions for ctypes.
+ */
+#define _GNU_SOURCE
+#define Py_BUILD_CORE
+#include <Python.h>
+#include <internal/pycore_import.h>
+
+struct c_function {
+	const char *name;
+	void *address;
+};
+
+/* The functions that rebound asks ctypes for; the last has no name. */
+extern const struct c_function c_functions[];

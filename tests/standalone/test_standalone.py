@@ -1,0 +1,120 @@
+"""What holds for the standalone file only: it needs nothing but itself and the kernel."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import helpers
+from tests.helpers import DEADLINE, REBOUND, run
+
+BUSYBOX = "/bin/busybox"  # Debian's busybox-static
+
+READ_ONLY_ROOT = """
+mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec chroot "$0" "$@"
+"""
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    """Give what to put before rebound: a read-only root with it and a busybox, no more."""
+    root = tmp_path / "root"
+    root.mkdir()
+    for program, name in ((REBOUND, "rebound"), (BUSYBOX, "busybox")):
+        shutil.copy(program, root / name)
+    monkeypatch.setattr(helpers, "REBOUND", "/rebound")
+    unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    return [*unshare, "sh", "-c", READ_ONLY_ROOT, str(root)]
+
+
+def test_it_is_static_and_what_its_sum_says():
+    headers = subprocess.run(["readelf", "-lW", REBOUND], capture_output=True, text=True).stdout
+    assert "LOAD" in headers
+    assert not re.search("INTERP|DYNAMIC", headers)
+    directory, name = Path(REBOUND).parent, Path(REBOUND).name
+    subprocess.run(["sha256sum", "--check", "--quiet", f"{name}.sha256"], cwd=directory, check=True)
+
+
+def test_it_looks_at_no_file_before_the_command_starts(tmp_path):
+    trace = tmp_path / "trace"
+    with open(tmp_path / "log", "wb") as log:  # a pipe would be opened once more
+        command = ["strace", "-f", "-e", "trace=%file", "-o", trace, REBOUND, "/bin/true"]
+        subprocess.run(command, stderr=log, check=True)
+    calls = trace.read_text().partition('execve("/bin/true"')[0]
+    paths = re.findall(r'^\d+ +(\w+)\([^"]*"([^"]+)"', calls, re.MULTILINE)
+    assert paths == [
+        ("execve", REBOUND),
+        ("readlink", "/proc/self/exe"),  # the C library
+        ("readlink", "/"),  # Python: is the `home` that it was told a symbolic link?
+        ("openat", "/dev/tty"),  # rebound, in case it is to hand the terminal over
+    ]
+
+
+def test_restart_in_a_bare_root(bare, start):
+    script = "echo run; echo >/file || exit 7"
+    rebound = start("-r", 2, "/busybox", "sh", "-c", script, wrapper=bare)
+    assert rebound.wait() == 7
+    assert rebound.lines() == ["run"] * 3
+    assert "can't create /file: Read-only file system" in rebound.log
+
+
+def test_drain_in_a_bare_root(bare, start):
+    # A pipeline, since `&` takes its input from /dev/null.
+    orphan = "trap 'echo orphan stopped; exit' TERM; echo ready; while :; do read line; done"
+    script = f'/busybox sleep 1000 | /busybox sh -c "{orphan}"'
+    rebound = start("/busybox", "sh", "-c", script, wrapper=bare)
+    rebound.wait_ready()
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+    assert rebound.lines("orphan") == ["orphan stopped"]
+
+
+def test_command_not_found_in_a_bare_root(bare, start):
+    rebound = start("/no-such-command", wrapper=bare)
+    assert rebound.wait() == 127
+    assert rebound.log == (
+        "rebound: starting /no-such-command\n"
+        "rebound: exec /no-such-command: No such file or directory\n"
+    )
+
+
+def test_a_signal_is_kept_from_before_python_starts():
+    """Python's first memory comes from mmap(2)."""
+    strace = ["strace", "-qq", "-o", "/dev/null", "-e", "inject=mmap:signal=USR1:when=1"]
+    command = [*strace, REBOUND, "-q", "--restart", "never", "sleep", "1000"]
+    assert subprocess.run(command, timeout=DEADLINE).returncode == 128 + signal.SIGUSR1
+
+
+@pytest.mark.parametrize("action", [signal.SIG_IGN, signal.SIG_DFL])
+def test_it_changes_no_disposition(start, action):
+    def set_action():
+        for signo in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(signo, action)
+
+    rebound = start("sh", "-c", "echo ready; exec sleep 1000", preexec_fn=set_action)
+    rebound.wait_ready()
+    command = rebound.children()[0].pid
+    ignored = [
+        int(re.search(r"^SigIgn:\s*(\w+)", status.read_text(), re.MULTILINE)[1], 16)
+        for status in (Path(f"/proc/{pid}/status") for pid in (rebound.pid, command))
+    ]
+    both = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
+    # glibc's posix_spawn leaves its own two signals, 32 and 33, ignored.
+    assert [mask & both for mask in ignored] == [both * (action == signal.SIG_IGN)] * 2
+
+
+def test_it_is_small_when_idle(start):
+    rebound = start("sh", "-c", "echo ready; exec sleep 1000")
+    rebound.wait_ready()
+    assert psutil.Process(rebound.pid).memory_full_info().pss < 7.5e6
+    assert Path(REBOUND).stat().st_size < 6.5e6
+
+
+def test_help_needs_no_environment():
+    assert run("--help", env={}).stdout.startswith("usage: rebound")
