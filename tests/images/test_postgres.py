@@ -9,21 +9,27 @@ import pytest
 
 from tests.e2e.test_postgres import Client
 from tests.helpers import eventually
-from tests.images.engine import ENGINE, Container, engine
+from tests.images.engine import ENGINE, Container
 
 IMAGE = "rebound-postgres"
-PSQL = ("psql", "-XqAt", "-v", "ON_ERROR_STOP=1")
+SOCKET = "--volume=/run/postgresql"  # the option makes it a volume, for clients to share
+
+
+def beside(container: Container, *command: str) -> list[str]:
+    """Give a command line that runs one of PostgreSQL's programs in a container of its own."""
+    options = ("--rm", "--interactive", "--network=none", f"--volumes-from={container.id}")
+    program, *args = command
+    return [ENGINE, "run", *options, f"--entrypoint={program}", IMAGE, *args]
 
 
 def state(container: Container) -> str:
     """What pg_controldata(1) says of a container that has ended."""
-    options = ("--rm", "--network", "none", "--volumes-from", container.id)
-    answer = engine("run", *options, "--entrypoint", "pg_controldata", IMAGE)
+    answer = subprocess.check_output(beside(container, "pg_controldata"), text=True)
     return re.search("cluster state: +(.*)", answer)[1]
 
 
 def test_outlives_20_crashes_and_shuts_down_clean():
-    options = ("--env", "REBOUND_OPTIONS=--burst 0")
+    options = (SOCKET, "--env=REBOUND_OPTIONS=--burst 0")
     pipe = subprocess.PIPE
     with Container(IMAGE, options=options) as container:
         rebound = container.init
@@ -36,7 +42,7 @@ def test_outlives_20_crashes_and_shuts_down_clean():
         child("control-plane").kill()  # while it makes the database
         container.wait_ready()
         postmaster = child("postgres")
-        psql = [ENGINE, "exec", "--interactive", container.id, *PSQL]
+        psql = beside(container, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1")
         with subprocess.Popen(psql, bufsize=0, stdin=pipe, stdout=pipe) as process:
             client = Client(process)
             for crashes in range(1, 21):
