@@ -45,15 +45,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against the C loop, tini and bare Python, as ratios in one run."""
+    install(session, "test", ".")
+    session.run("python", "-m", "tests.bench", *session.posargs, env=rebound(session))
+
+
+@nox.session
 def images(session: nox.Session) -> None:
     """Build the images and test them, with podman or docker, as root; needs no registry."""
     install(session, "test")
     session.run("python", "-m", "tests.images")
     session.run("pytest", "tests/images", *session.posargs)
-
-
-@nox.session
-def bench(session: nox.Session) -> None:
-    """Measure against the C loop, tini and bare Python, as ratios in one run."""
-    install(session, "test", ".")
-    session.run("python", "-m", "tests.bench", *session.posargs, env=rebound(session))
