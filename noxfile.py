@@ -1,4 +1,4 @@
-"""Development sessions: `nox` runs lint, types and tests; `nox -s bench` measures."""
+"""Development sessions: `nox` runs lint, types, tests and images; `nox -s bench` measures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "tests", "images"]
 nox.options.error_on_missing_interpreters = True
 
 
@@ -66,3 +66,11 @@ def bench(session: nox.Session) -> None:
     """Measure against the C loop, tini and bare Python, as ratios in one run."""
     install(session, "test", ".")
     session.run("python", "-m", "tests.bench", *session.posargs, env=rebound(session))
+
+
+@nox.session
+def images(session: nox.Session) -> None:
+    """Build the images and test them, with podman or docker, as root; needs no registry."""
+    install(session, "test")
+    session.run("python", "-m", "tests.images")
+    session.run("pytest", "tests/images", *session.posargs)
