@@ -1,4 +1,4 @@
-"""Development sessions: `nox` runs lint, types, tests and images; `nox -s bench` measures."""
+"""Development sessions: `nox` runs lint, types and tests; the README tells of the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 
-nox.options.sessions = ["lint", "types", "tests", "images"]
+nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_missing_interpreters = True
 
 
