@@ -105,8 +105,7 @@ def test_suspend_and_foreground(shell, group):
         shell.send("\x1a")
         shell.expect_exact("Stopped")
         shell.expect_exact("$ ")
-        assert rebound.status() == "stopped"
-        assert command.status() == "stopped"
+        eventually(lambda: command.status() == "stopped" == rebound.status())
         shell.sendline("echo shell has the terminal")
         shell.expect_exact("shell has the terminal")
         shell.sendline("fg")
