@@ -212,7 +212,7 @@ def test_signals_sent_while_python_starts_arrive(start, mode):
     rebound = start("-v", "--rewrite", "RTMIN:0", *command, wrapper=mode)
     sent = 0
     while not rebound.lines("ready") and sent < 1000:
-        process = rebound.find("rebound", "python3")
+        process = rebound.find("rebound", "python3", os.path.basename(REBOUND))
         if process and blocks_all(process):
             os.kill(process.pid, signal.SIGRTMIN)
             sent += 1
