@@ -37,7 +37,7 @@ class Record:
     def __init__(self, *values: object, **named: object) -> None:
         fields = self._fields
         if not named and self._required <= len(values) <= len(fields):
-            self.__dict__.update(zip(fields, values, strict=False))  # the short way, for speed
+            self.__dict__.update(zip(fields, values))  # noqa: B905  the short way, for speed
             return
         if len(values) > len(fields):
             raise TypeError(f"{type(self).__name__} takes at most {len(fields)} values")

@@ -19,6 +19,9 @@ JITTER = 0.1
 on one cause do not all come back at the same instant."""
 
 
+_STOP_SIGNALS = (signals.SIGTERM, signals.SIGINT)
+
+
 class Decision(Record):
     """What to do after a run: `ending` says why to end, or is empty to restart in `delay` s.
 
@@ -61,10 +64,10 @@ class RestartPolicy:
         if self.is_success(status):
             if config.restart != "always":
                 return "shutting down"
-        elif status.signal in (signals.SIGTERM, signals.SIGINT):
+        elif status.signal in _STOP_SIGNALS:
             # Somebody asked the command itself to stop: that is no crash.
             return "exiting"
-        if config.max_restarts and self._recent_restarts(now) >= config.max_restarts:
+        if 0 < config.max_restarts <= self._recent_restarts(now):
             return f"max restarts ({config.max_restarts}) reached, exiting"
         return ""
 

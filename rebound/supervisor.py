@@ -148,7 +148,8 @@ class Supervisor:
         if signo == signals.SIGCHLD and signal.code > 0:  # CLD_*: from the kernel (sigaction(2))
             # Only a hint, since pending SIGCHLDs are merged: `_reap` asks for all that ended.
             self._reap_due = True
-            self._look_for_stop()
+            if self._job_control:
+                self._look_for_stop()
             return
         if signo in (signals.SIGPIPE, signals.SIGXFSZ) and signal.pid == self._own_pid:
             return  # our own log line found no reader or no room; blocked signals are queued
@@ -199,12 +200,12 @@ class Supervisor:
             self._asked.discard(ended.pid)
             self._killed.discard(ended.pid)
             if ended.pid == self._pid:
+                # Signals are looked at before what it may have become is waited for.
+                self._reap_due = True
                 self._command_ended(ended)
-            else:
-                adopted_ended = True
-                self._log.write(
-                    "debug", f"reaped adopted process (pid {ended.pid}), {ended.status}"
-                )
+                break
+            adopted_ended = True
+            self._log.write("debug", f"reaped adopted process (pid {ended.pid}), {ended.status}")
         else:
             self._reap_due = True
         if none_left:
@@ -357,7 +358,7 @@ class Supervisor:
 
     def _look_for_stop(self) -> None:
         """If ^Z stopped the command's group, stop too, and give the shell its terminal."""
-        if self._pid is None or not self._job_control:
+        if self._pid is None:
             return
         stopped_by = reaper.stopped_by(self._pid)
         if stopped_by not in _STOP_SIGNALS:

@@ -78,6 +78,14 @@ def test_command_killed_by_the_stop_gives_128_and_its_number(start, mode, signo)
     assert rebound.wait() == 128 + signo
 
 
+@pytest.mark.parametrize("signo", STOPS)
+def test_a_stop_ends_a_loop_of_crashes(start, mode, signo):
+    rebound = start("-b", 0, "false", wrapper=mode)
+    rebound.wait_until(lambda: "restarting (50)" in rebound.log)
+    rebound.send(signo)
+    assert rebound.wait() in (1, 128 + signo)
+
+
 def test_success_list_applies_to_a_stop(start):
     rebound = start("-e", "143", "sh", "-c", "echo ready; exec sleep 1000")
     rebound.wait_ready()
