@@ -34,6 +34,7 @@ AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups
 
 SETTINGS = """
 listen_addresses = ''
+cluster_name = '{directory.name}'
 unix_socket_directories = '{directory}'
 dynamic_shared_memory_type = mmap  # in the data directory: nothing is left in /dev/shm
 """
@@ -90,8 +91,14 @@ class Cluster:
 
     def processes(self) -> list[psutil.Process]:
         """All processes of the database, also those in another PID namespace."""
-        everything = psutil.process_iter(["cwd"])
-        return [process for process in everything if process.info["cwd"] == str(self.data)]
+        everything = psutil.process_iter(["cmdline"])
+        return [process for process in everything if self._is_ours(process.info["cmdline"] or [])]
+
+    def _is_ours(self, words: list[str]) -> bool:
+        """Whether this is the postmaster's command line, or the title of a server process."""
+        title = " ".join(words)
+        is_postmaster = f"/postgres -D {self.data}" in title
+        return is_postmaster or title.startswith(f"postgres: {self.directory.name}: ")
 
     def state(self) -> str:
         """What the cluster says that it is: in production, shut down…"""
