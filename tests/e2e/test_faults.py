@@ -189,7 +189,7 @@ def test_drain_without_the_list_of_children(start):
 
 
 def test_drain_without_proc(start):
-    no_proc = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc; exec "$0" "$@"']
+    no_proc = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$0" "$@"']
     assert "no /proc here" in drains(start, no_proc)
 
 
@@ -198,8 +198,13 @@ def test_drain_with_the_proc_of_another_pid_namespace(start):
     drains(start, ["unshare", "--pid", "--fork", "--kill-child"])
 
 
-def test_nothing_writable_no_proc_no_root(start):
-    place = 'mount -t tmpfs -o ro none /proc; mount -o remount,bind,ro /;exec "$0" "$@"'
+def test_nothing_writable_no_proc_no_root(start, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    place = (
+        f"mount --rbind / {root} && mount -t tmpfs -o ro none {root}/proc &&"
+        f'mount -o remount,bind,ro {root} && exec chroot {root} "$0" "$@"'
+    )
     drains(start, ["unshare", "--mount", "sh", "-c", place, *OTHER_USER])
 
 
