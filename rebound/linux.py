@@ -36,6 +36,11 @@ class Inherited(Record):
     """The ignored signals."""
 
 
+def valid_signals() -> frozenset[int]:
+    """Give the signals that the C library lets us name: all but the few that it uses itself."""
+    return frozenset(int(signo) for signo in _signal.valid_signals())
+
+
 def block_signals() -> Inherited:
     """Block every signal that can be; say what was blocked and ignored before.
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from rebound import signals
+from rebound import linux
 from rebound.exitstatus import EXEC_FAILED, NOT_FOUND, ExitStatus
-from rebound.linux import Inherited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,16 +24,15 @@ class Spawner:
         self,
         command: Sequence[str],
         environment: Mapping[bytes, bytes],
-        inherited: Inherited,
+        inherited: linux.Inherited,
         own_group: bool,
     ) -> None:
         self._command = list(command)
         self._environment = environment
         self._mask = sorted(inherited.mask)
-        # Exec keeps ignored signals ignored; these two were ignored by Python, not for us.
-        self._defaults = [
-            signo for signo in (signals.SIGPIPE, signals.SIGXFSZ) if signo not in inherited.ignored
-        ]
+        # Exec keeps ignored signals ignored, and Python ignores two that were not so before.
+        # With all of them named, the C library need not ask the kernel about each of the rest.
+        self._defaults = sorted(linux.valid_signals() - inherited.ignored)
         self._group: dict[str, Any] = {"setpgroup": 0} if own_group else {}
 
     def spawn(self) -> int:

@@ -78,7 +78,8 @@ class Supervisor:
         self._log = Log(config.verbosity)
         self._service = Service(command[0], config, RestartPolicy(config, _chance))
         self._spawner = spawn.Spawner(command, environment, inherited, config.in_own_group)
-        self._loop = Loop(inherited.ignored, lambda text: self._log.write("error", text))
+        ignored = inherited.ignored - {signals.SIGCHLD}  # see linux.stop_ignoring_children
+        self._loop = Loop(ignored, lambda text: self._log.write("error", text))
         self._terminal = Terminal()
         self._job_control = config.in_own_group and self._terminal.exists
         self._own_pid = os.getpid()
@@ -276,9 +277,11 @@ class Supervisor:
         except Exception as error:  # MemoryError: each start must lead to an event
             return service.ForkFailed(repr(error))
         self._pid = pid
-        os.sched_yield()  # the command goes first: all that is left to do here can wait
         if self._job_control:
             self._terminal.lend(pid)
+        # vfork(2) has woken us in the middle of the command's exec, often on the same CPU.
+        # Let it go on first: all that is left to do here can wait.
+        os.sched_yield()
         self._watch(pid)
         return service.Started(pid)
 

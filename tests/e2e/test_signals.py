@@ -193,6 +193,18 @@ def test_ignored_sigchld_is_reset_since_children_could_not_be_waited_for():
     assert result.returncode == 5
 
 
+def test_with_sigchld_ignored_at_the_start_orphans_are_reaped_all_the_same(start):
+    rebound = start(
+        *program("orphans.py", 3),
+        stdin=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+    )
+    rebound.wait_ready()
+    rebound.wait_until(lambda: len(rebound.children()) == 4)
+    rebound.popen.stdin.close()
+    rebound.wait_until(lambda: len(rebound.children()) == 1)
+
+
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGUSR1, signal.SIGRTMIN + 1])
 def test_no_signal_is_lost_while_rebound_starts(start, signo):
     """Pending and blocked from before its first instruction, it reaches the command."""
