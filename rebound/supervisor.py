@@ -232,6 +232,7 @@ class Supervisor:
 
     def _command_ended(self, ended: service.Exited) -> None:
         self._pid = None
+        self._killed.discard(ended.pid)
         if self._pidfd is not None:
             # A pidfd stays readable after its process was reaped: the loop would spin.
             self._loop.close_watched(self._pidfd)
