@@ -102,7 +102,8 @@ def parse_duration(text: str) -> float:
 
 def _is_decimal(text: str) -> bool:
     # float() alone also takes "nan", "1e9", "1_0" and "-1".
-    return text.isascii() and text.replace(".", "", 1).isdecimal()
+    # Nor is anything gained by numbers so long that they become infinite.
+    return text.isascii() and len(text) <= 20 and text.replace(".", "", 1).isdecimal()
 
 
 def format_duration(seconds: float) -> str:
@@ -139,7 +140,7 @@ def parse_statuses(text: str) -> StatusSet:
     codes, signos = set(), set()
     for word in text.split(","):
         if word.isascii() and word.isdecimal():
-            if int(word) > 255:
+            if len(word) > 3 or int(word) > 255:
                 raise ValueError(f"{word!r} is not an exit status (0 to 255)")
             codes.add(int(word))
         else:
@@ -157,7 +158,10 @@ def parse_rewrite(text: str) -> tuple[int, int]:
     source, colon, target = text.partition(":")
     if not colon:
         raise ValueError(f"{text!r} is not FROM:TO (two signals, e.g. TERM:INT; TO 0 drops FROM)")
-    return signals.parse(source), 0 if target == "0" else signals.parse(target)
+    try:
+        return signals.parse(source), 0 if target == "0" else signals.parse(target)
+    except ValueError as error:
+        raise ValueError(f"{error}; TO may be 0, for none") from None
 
 
 def parse_choice(text: str) -> str:

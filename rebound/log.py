@@ -70,7 +70,9 @@ def format_line(text: str) -> bytes:
     if not text.isprintable():
         text = "".join(char if char.isprintable() else _escape(char) for char in text)
     line = f"rebound: {text}\n".encode()
-    return line if len(line) <= _MAX_LINE else line[: _MAX_LINE - 1] + b"\n"
+    if len(line) > _MAX_LINE:
+        line = line[: _MAX_LINE - 1].decode(errors="ignore").encode() + b"\n"
+    return line
 
 
 def _escape(char: str) -> str:

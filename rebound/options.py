@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 USAGE = "rebound [options] [--] command [args…]"
 
+_LONGEST_VALUE = 2000
+"""Characters: all exit statuses fit in, and an error that repeats it still fits in one line."""
+
 HELP_FLAG = "help"
 VERSION_FLAG = "version"
 
@@ -228,6 +231,8 @@ def _next(option: Option, spelling: str, rest: list[str]) -> str:
 
 
 def _apply(option: Option, spelling: str, value: str, settings: Settings) -> None:
+    if len(value) > _LONGEST_VALUE:
+        raise UsageError(f"option {spelling}: a value may have {_LONGEST_VALUE} characters at most")
     try:
         option.apply(settings, value)
     except ValueError as error:

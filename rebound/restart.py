@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 FIRST_BACKOFF = 1.0
 """Seconds of the first back-off; it doubles from there."""
 
+LEAST_AFTER_FAILED_START = 0.01
+"""Seconds; also with `--max-delay 0` a start that fails must not become a busy loop, in
+which nothing runs and no signal is looked at."""
+
 JITTER = 0.1
 """The part of a back-off that chance may take off it, so that many containers that fail
 on one cause do not all come back at the same instant."""
@@ -92,14 +96,14 @@ class RestartPolicy:
         `-b 0`: nothing ran, so nothing else would bound the speed of such a loop.
         """
         decision = self.after_run(status, 0.0, now)
-        if decision.ending or decision.backoff:
+        if decision.ending:
             return decision
-        return self._delayed(0)
+        return _held_back(decision if decision.backoff else self._delayed(0))
 
     def after_failed_fork(self) -> Decision:
         """Decide after a start for which the system had no means; it is no run, so not counted."""
         self._failed_forks += 1
-        return self._delayed(self._failed_forks - 1)
+        return _held_back(self._delayed(self._failed_forks - 1))
 
     def _delayed(self, doublings: int) -> Decision:
         """Give a restart after the back-off that was doubled so often; negative = none."""
@@ -122,3 +126,9 @@ class RestartPolicy:
             return self.restarts
         self._restart_times = [time for time in self._restart_times if now - time < window]
         return len(self._restart_times)
+
+
+def _held_back(decision: Decision) -> Decision:
+    """Give the same, but with at least the delay that any failed start has."""
+    least = LEAST_AFTER_FAILED_START
+    return Decision("", max(decision.delay, least), max(decision.backoff, least))

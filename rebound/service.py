@@ -204,7 +204,7 @@ class Service:
             return [failure, *self._end(event.status, now)]
         decision = self._policy.after_failed_exec(event.status, now)
         if decision.ending:
-            return [failure, Log("info", decision.ending), *self._end(event.status, now)]
+            return [failure, Log("error", decision.ending), *self._end(event.status, now)]
         return [failure, *self._restart(decision, now)]
 
     # --- The end of a run -----------------------------------------------------------
@@ -253,7 +253,9 @@ class Service:
 
     def _stop(self, event: StopRequested, now: float) -> list[Action]:
         self.state = STOPPING
-        self._begin_shutdown(event.signo, now)
+        self._begin_shutdown(event, now)
+        # What stands if the command may not be killed, and is left.
+        self._set_exit_status(ExitStatus(signal=event.signo))
         return self._stop_again(event, now)
 
     def _stop_again(self, event: StopRequested, _now: float) -> list[Action]:
@@ -268,17 +270,17 @@ class Service:
         return [Log("info", f"{received}, forwarding to child"), SignalCommand(target), resume]
 
     def _stop_in_backoff(self, event: StopRequested, now: float) -> list[Action]:
-        self._begin_shutdown(event.signo, now)
+        self._begin_shutdown(event, now)
         received = Log("info", f"received {signals.describe(event.signo)}, exiting")
         return [received, *self._drain(ExitStatus(signal=event.signo))]
 
     def _stopped(self, event: Exited, _now: float) -> list[Action]:
         return [*self._say_ended(event, "shutting down"), *self._drain(event.status)]
 
-    def _begin_shutdown(self, signo: int, now: float) -> None:
+    def _begin_shutdown(self, event: StopRequested, now: float) -> None:
         timeout = self._config.stop_timeout
         self.deadline = None if timeout is None else now + timeout
-        sent = self._rewrite.get(signo, signo)
+        sent = event.signo if event.delivered else self._rewrite.get(event.signo, event.signo)
         # To a daemon a hang-up means "read your configuration": it would not stop.
         if self._config.drain_signal is None and sent not in (0, signals.SIGHUP):
             self._drain_signal = sent

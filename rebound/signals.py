@@ -33,6 +33,8 @@ SIGRTMAX = int(_signal.SIGRTMAX)
 LAST = 64
 """The highest signal number of Linux (`_NSIG`; 128 on MIPS, which rebound is not for)."""
 
+_LONGEST = len("SIGRTMIN+30")
+
 _ALIASES = ("SIGCLD", "SIGIOT", "SIGPOLL", "SIGRTMIN", "SIGRTMAX")
 
 _NUMBERS = {
@@ -61,7 +63,9 @@ def parse(text: str) -> int:
 
     Raises `ValueError` with a sentence that says what is allowed.
     """
-    if text.isascii() and text.isdecimal():
+    if not text.isascii() or len(text) > _LONGEST:
+        pass
+    elif text.isdecimal():
         if 1 <= int(text) <= LAST:
             return int(text)
     else:
@@ -71,7 +75,7 @@ def parse(text: str) -> int:
             return _NUMBERS[full]
         for base, sign in (("SIGRTMIN", "+"), ("SIGRTMAX", "-")):
             offset = full.removeprefix(base + sign)
-            if offset != full and offset.isascii() and offset.isdecimal():
+            if offset != full and offset.isdecimal():
                 signo = _NUMBERS[base] + int(sign + offset)
                 if SIGRTMIN <= signo <= SIGRTMAX:
                     return signo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
 
@@ -20,6 +21,10 @@ from tests.helpers import run
         (["-r", "3/soon", "true"], "not a time"),
         (["-d", "1d", "true"], "not a time"),
         (["-d", "nan", "true"], "not a time"),
+        (["-d", "9" * 400, "true"], "not a time"),
+        (["-n", "9" * 2000, "true"], "0 to 255"),
+        (["-p", "9" * 2000, "true"], "not a signal"),
+        (["-p", "9" * 5000, "true"], "2000 characters at most"),
         (["-b", "2.5", "true"], "not a whole number"),
         (["--restart", "sometimes", "true"], "on-failure, always, never"),
         (["-e", "256", "true"], "0 to 255"),
@@ -91,6 +96,16 @@ def test_exec_failing_on_a_restart_is_a_failure_with_back_off(tmp_path, start):
     assert rebound.log.count("delaying restart") >= 2
     install("#!/bin/sh\nexit 0\n")
     assert rebound.wait() == 0
+
+
+def test_a_stop_ends_a_loop_of_failing_execs(tmp_path, start):
+    command = tmp_path / "command"
+    command.write_text(f"#!/bin/sh\nrm {command}\nexit 1\n")
+    command.chmod(0o755)
+    rebound = start("--max-delay", 0, command)
+    rebound.wait_until(lambda: rebound.log.count("exec ") >= 10)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
 
 
 def test_exec_failing_on_restarts_counts_towards_the_maximum(tmp_path):

@@ -389,8 +389,36 @@ def test_a_command_that_can_no_longer_be_executed_is_tried_again() -> None:
         assert step(subject, NOT_FOUND, now) == []
         assert (subject.state, subject.deadline) == (BACKOFF, now + 1)
         assert step(subject, DeadlinePassed(), now + 1) == [Start()]
-    assert step(subject, NOT_FOUND) == [AskAdopted(SIGTERM)]
+    assert lines(subject, NOT_FOUND) == [
+        ("error", "exec cmd: No such file or directory"),
+        ("error", "max restarts (3) reached, exiting"),
+    ]
     assert (subject.state, subject.exit_status) == (DRAINING, 127)
+
+
+@pytest.mark.parametrize("failure", [NOT_FOUND, NO_FORK])
+def test_a_failed_start_is_never_tried_again_at_once(failure: Record) -> None:
+    """Nothing else bounds such a loop, in which no signal would be looked at."""
+    subject = in_state(RUNNING, max_delay=0.0, burst=0)
+    assert step(subject, CRASHED) == [Start()]
+    assert step(subject, failure) == []
+    assert subject.state == BACKOFF
+    assert subject.deadline is not None
+    assert subject.deadline > 100
+
+
+def test_a_command_that_may_not_be_killed_is_no_success() -> None:
+    subject = in_state(STOPPING)
+    step(subject, DeadlinePassed())
+    step(subject, NoneKillable())
+    assert (subject.state, subject.exit_status) == (ENDED, 143)
+
+
+def test_a_delivered_key_is_what_the_command_was_sent() -> None:
+    """The kernel does not rewrite; what is adopted gets the same."""
+    subject = in_state(RUNNING, rewrite=((SIGINT, SIGTERM),))
+    step(subject, StopRequested(SIGINT, delivered=True))
+    assert step(subject, CRASHED) == [AskAdopted(SIGINT)]
 
 
 @pytest.mark.parametrize("ran_before", [False, True])
