@@ -107,7 +107,9 @@ def _is_decimal(text: str) -> bool:
 
 
 def format_duration(seconds: float) -> str:
-    """Write a duration for people, two units at most: `0.3s`, `2s`, `3m12s`, `5h2m`, `8d3h`."""
+    """Write a duration for people, two units at most: `4ms`, `0.3s`, `2s`, `3m12s`, `8d3h`."""
+    if 0 < seconds < 0.1:
+        return f"{max(1, round(seconds * 1000))}ms"
     if seconds < 10:
         return f"{seconds:.1f}".removesuffix(".0") + "s"
     whole = round(seconds)

@@ -6,6 +6,7 @@ is loaded only after the command has been started.
 
 from __future__ import annotations
 
+import errno
 import os
 
 import _prctl  # the C half of python-prctl; the Python half takes longer to load than to use
@@ -120,7 +121,7 @@ def open_pidfd(pid: int) -> int:
     ENFILE without a free descriptor.  SIGCHLD alone does then.
     """
     if not hasattr(os, "pidfd_open"):  # a Python built on headers older than Linux 5.3
-        raise OSError(38, "not known to this Python")
+        raise OSError(errno.ENOSYS, "not known to this Python")
     return os.pidfd_open(pid)
 
 

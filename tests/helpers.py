@@ -58,15 +58,22 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def stopped_family(root: psutil.Process) -> set[psutil.Process]:
-    """Stop a process and all below it; none of them can start another one any more."""
+def kill_family(pid: int) -> None:
+    """Kill a process, if it is there, and all below it.
+
+    They are stopped first: none of them can start another one then.
+    """
     stopped: set[psutil.Process] = set()
-    while members := {root, *root.children(recursive=True)} - stopped:
-        for member in members:
-            with suppress(psutil.NoSuchProcess):
-                member.suspend()
-        stopped |= members
-    return stopped
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        while members := {root, *root.children(recursive=True)} - stopped:
+            for member in members:
+                with suppress(psutil.NoSuchProcess):
+                    member.suspend()
+            stopped |= members
+    for member in stopped:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
 
 
 class Supervised:
@@ -92,9 +99,7 @@ class Supervised:
 
     def __exit__(self, failed: object, *_: object) -> None:
         if self.popen.poll() is None:
-            for member in stopped_family(psutil.Process(self.popen.pid)):
-                with suppress(psutil.NoSuchProcess):
-                    member.kill()
+            kill_family(self.popen.pid)
         self.popen.wait(DEADLINE)
         if failed:
             print(self.stdout, self.log, sep="\n--- stderr:\n")

@@ -1,7 +1,7 @@
 /*
  * echo FD - report the time once when ready, and then whenever a SIGUSR1 comes; until SIGTERM.
  */
-#include "clock.h"
+#include "shared.h"
 #include <signal.h>
 
 int main(int argc, char **argv)

@@ -7,28 +7,17 @@
  * questions more than processes; none takes a lock that a reaper waits for, as one for the
  * whole process group would.
  */
-#include "clock.h"
+#include "shared.h"
 #include <errno.h>
 #include <signal.h>
-#include <sys/wait.h>
 
 static void make_orphans(int count, int release[2], int ready)
 {
-	const pid_t parent = fork();
-
-	if (parent < 0)
-		abort();
-	if (parent > 0) {
-		waitpid(parent, NULL, 0);
+	if (!in_short_lived_parent())
 		return;
-	}
 	close(release[1]);
 	while (count-- > 0) {
-		const pid_t orphan = fork();
-
-		if (orphan < 0)
-			abort();
-		if (orphan == 0) {
+		if (checked_fork() == 0) {
 			const pid_t self = getpid();
 			char byte;
 

@@ -5,28 +5,16 @@
  * microseconds, and exits with STATUS.  The first run leaves ORPHANS processes behind, which
  * live until a signal kills them.
  */
-#include "clock.h"
-#include <sys/wait.h>
+#include "shared.h"
 
 static void leave_orphans(int count)
 {
-	const pid_t parent = fork();
-
-	if (parent < 0)
-		abort();
-	if (parent > 0) {
-		waitpid(parent, NULL, 0);
+	if (!in_short_lived_parent())
 		return;
-	}
-	while (count-- > 0) {
-		const pid_t orphan = fork();
-
-		if (orphan < 0)
-			abort();
-		if (orphan == 0)
+	while (count-- > 0)
+		if (checked_fork() == 0)
 			for (;;)
 				pause();
-	}
 	_exit(0);
 }
 

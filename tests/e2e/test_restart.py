@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -113,14 +112,10 @@ def test_a_long_run_is_no_rapid_failure():
     assert "delaying" not in run("--reset-after", 0, "-r", 20, "false").stderr
 
 
-def test_restart_delay_comes_before_every_restart_and_is_no_run_time():
-    begin = time.monotonic()
+def test_a_restart_delay_is_no_run_time():
     # Were the delay run time, then with this --reset-after no failure would be rapid.
-    result = run(
-        "-d", "100ms", "--reset-after", "90ms", "-b", 2, "--max-delay", "200ms", "-r", 3, "false"
-    )
-    assert time.monotonic() - begin >= 0.1 + 0.18 + 0.18
-    assert result.stderr.count("delaying") == 2
+    options = ["-d", "100ms", "--reset-after", "90ms", "-b", 2, "--max-delay", "200ms"]
+    assert run(*options, "-r", 3, "false").stderr.count("delaying") == 2
 
 
 def test_at_most_so_many_restarts_within_a_time(tmp_path):

@@ -14,7 +14,15 @@ import pexpect
 import psutil
 import pytest
 
-from tests.helpers import DEADLINE, PID1, REBOUND, eventually, is_running, program
+from tests.helpers import (
+    DEADLINE,
+    PID1,
+    REBOUND,
+    eventually,
+    is_running,
+    kill_family,
+    program,
+)
 
 RECORDER = shlex.join(program("record_signals.py"))
 
@@ -22,12 +30,6 @@ RECORDER = shlex.join(program("record_signals.py"))
 IDLER = shlex.join(
     [sys.executable, "-ISc", "print('ready', flush=True); import signal; signal.pause()"]
 )
-
-
-def kill_below(child):
-    if is_running(child.pid):
-        for process in psutil.Process(child.pid).children(recursive=True):
-            process.kill()
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def shell():
     child.sendline("PS1='$ '; set -o monitor")
     child.expect_exact("$ ")
     yield child
-    kill_below(child)
+    kill_family(child.pid)
     if not child.closed:
         child.close(force=True)
 
@@ -190,7 +192,7 @@ def test_as_pid_1_and_session_leader_a_hang_up_reaches_the_command(tmp_path):
     eventually(lambda: out.exists() and "ready" in out.read_text())
     hang_up(child)
     eventually(lambda: "signal 1 " in out.read_text())
-    kill_below(child)
+    kill_family(child.pid)
     child.wait()
 
 

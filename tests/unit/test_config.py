@@ -122,6 +122,8 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     ("seconds", "text"),
     [
         (0, "0s"),
+        (0.0001, "1ms"),
+        (0.0126, "13ms"),
         (0.34, "0.3s"),
         (2, "2s"),
         (9.97, "10s"),
@@ -144,8 +146,8 @@ def test_durations_are_written_for_people(seconds: float, text: str) -> None:
 def test_a_written_duration_is_close(seconds: float) -> None:
     """Off by less than its smallest unit, and short enough for a log line."""
     text = config.format_duration(seconds)
-    assert re.fullmatch(r"\d\.\ds|\d+s|\d+m(\d+s)?|\d+h(\d+m)?|\d+d(\d+h)?", text)
-    written = sum(float(n) * UNITS[unit] for n, unit in re.findall(r"([\d.]+)(\w)", text))
+    assert re.fullmatch(r"\d+ms|\d\.\ds|\d+s|\d+m(\d+s)?|\d+h(\d+m)?|\d+d(\d+h)?", text)
+    written = sum(float(n) * UNITS[unit] for n, unit in re.findall(r"([\d.]+)([a-z]+)", text))
     scale = 0.1 if seconds < 10 else 1 if seconds < 3600 else 60 if seconds < 86400 else 3600
     assert abs(written - seconds) < scale + 0.5 * (scale > 1)
 
