@@ -124,6 +124,6 @@ def test_the_lines_of_a_crash_with_usage_and_core():
     line = next(line for line in result.stderr.splitlines() if "restarting" in line)
     assert re.fullmatch(
         r"rebound: child \(pid \d+\) killed by signal 11 \(SIGSEGV\)(, core dumped)?, "
-        r"after [\d.]+s, max RSS \d+ MB, restarting \(1\)",
+        r"after [\d.]+m?s, max RSS \d+ MB, restarting \(1\)",
         line,
     )
