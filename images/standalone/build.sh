@@ -92,6 +92,8 @@ compile -c -std=c11 -Wall -Wextra -Werror -I"$repository/rebound/launcher" -I"$h
 compile -static -s -Wl,--gc-sections -Wl,--fatal-warnings -Wl,-Map=link.map \
 	-Wl,--wrap=dlopen,--wrap=dlsym,--wrap=dlclose,--wrap=dlerror \
 	-Wl,--wrap=getgrouplist,--wrap=initgroups,--wrap=localtime_r \
+	-Wl,--wrap=getaddrinfo,--wrap=gethostbyname_r,--wrap=gethostbyaddr_r \
+	-Wl,--wrap=getservbyname,--wrap=getservbyport,--wrap=getprotobyname \
 	-o rebound ./*.o "$config/libpython$version.a" -lffi -lcap -lm
 
 # It works, ctypes included: what it lacked it would say.

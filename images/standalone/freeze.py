@@ -27,6 +27,7 @@ INTERPRETER = (*BOOTSTRAP, "_imp", "_thread", "_weakref", "encodings.utf_8", "io
 """What Python itself imports before it runs anything, see `python3 -ISv`."""
 
 NEVER = {
+    "_json": "the faster half of json, which does without",
     "_py_abc": "the stand-in for _abc",
     "_pyio": "the stand-in for _io",
     "nt": "Windows",

@@ -5,6 +5,7 @@
 #include "frozen.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <string.h>
 #include <sys/types.h>
 #include <time.h>
@@ -61,6 +62,48 @@ int __wrap_initgroups(const char *user, gid_t group)
 	(void)user, (void)group;
 	errno = ENOSYS;
 	return -1;
+}
+
+/* Hosts and services are in Python's `_socket`, but rebound's sockets are local ones. */
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+		       struct addrinfo **found)
+{
+	(void)node, (void)service, (void)hints, (void)found;
+	return EAI_FAIL;
+}
+
+int __wrap_gethostbyname_r(const char *name, struct hostent *entry, char *buffer, size_t size,
+			   struct hostent **found, int *error_number)
+{
+	(void)name, (void)entry, (void)buffer, (void)size;
+	*found = NULL;
+	*error_number = NO_RECOVERY;
+	return ENOSYS;
+}
+
+int __wrap_gethostbyaddr_r(const void *address, socklen_t length, int type, struct hostent *entry,
+			   char *buffer, size_t size, struct hostent **found, int *error_number)
+{
+	(void)address, (void)length, (void)type;
+	return __wrap_gethostbyname_r(NULL, entry, buffer, size, found, error_number);
+}
+
+struct servent *__wrap_getservbyname(const char *name, const char *protocol)
+{
+	(void)name, (void)protocol;
+	return NULL;
+}
+
+struct servent *__wrap_getservbyport(int port, const char *protocol)
+{
+	(void)port, (void)protocol;
+	return NULL;
+}
+
+struct protoent *__wrap_getprotobyname(const char *name)
+{
+	(void)name;
+	return NULL;
 }
 
 /* Python's `time` wants the local time zone once imported; rebound knows durations only. */

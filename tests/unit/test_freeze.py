@@ -12,7 +12,15 @@ import pytest
 from tests.helpers import REPOSITORY
 
 STDLIB = Path(os.__file__).parent
-C_MODULES = {*sys.builtin_module_names, "_ctypes", "_prctl", "_struct", "resource", "select"}
+C_MODULES = {
+    *sys.builtin_module_names,
+    "_ctypes",
+    "_prctl",
+    "_socket",
+    "_struct",
+    "resource",
+    "select",
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +51,9 @@ def test_rebound_itself(freeze):
     ours = {name for name in frozen.python if name.startswith("rebound.")}
     files = {f"rebound.{path.stem}" for path in REPOSITORY.glob("rebound/[a-z]*.py")}
     assert ours == files
-    assert frozen.functions == {"signalfd", "sigqueue"}
-    assert {"_prctl", "resource", "_ctypes", "select"} <= frozen.c
+    sockets = {"bind", "connect", "listen", "socket"}
+    assert frozen.functions == {"signalfd", "sigqueue", *sockets}
+    assert {"_prctl", "resource", "_ctypes", "_socket", "select"} <= frozen.c
     assert {"ctypes", "struct", "encodings.unicode_escape"} <= set(frozen.python)
 
 
