@@ -13,5 +13,5 @@ from rebound.config import Config
 from rebound.exitstatus import StatusSet
 from rebound.supervisor import supervise
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"
 __all__ = ["Config", "StatusSet", "supervise"]

@@ -14,33 +14,61 @@ from rebound.log import Log
 from rebound.supervisor import Supervisor
 
 OPTIONS_VARIABLE = "REBOUND_OPTIONS"
+RUN_DIRECTORY_VARIABLE = "REBOUND_RUN_DIR"
+RUN_DIRECTORY = "/run/rebound"
+TERMINATION_LOG = "/dev/termination-log"
 
 
 def main() -> int:
     """Run the command line in `sys.argv`; return the exit status."""
     inherited = _inherited()
-    try:
-        return _run(sys.argv[1:], inherited)
-    except options.UsageError as error:
-        return _fail(str(error))
-    except OSError as error:
-        return _fail(error.strerror or str(error))
-
-
-def _run(words: list[str], inherited: linux.Inherited) -> int:
     settings: options.Settings = {}
+    try:
+        return _run(sys.argv[1:], inherited, settings)
+    except options.UsageError as error:
+        return _fail(str(error), settings)
+    except OSError as error:
+        return _fail(error.strerror or str(error), settings)
+
+
+def _run(words: list[str], inherited: linux.Inherited, settings: options.Settings) -> int:
     surplus = options.parse(os.environ.get(OPTIONS_VARIABLE, "").split(), settings)
     if surplus:
         raise options.UsageError(f"{OPTIONS_VARIABLE} may hold options only, not {surplus[0]!r}")
     command = options.parse(words, settings)
-    if settings.pop(options.HELP_FLAG, False):
+    run_directory = os.environ.get(RUN_DIRECTORY_VARIABLE, RUN_DIRECTORY)
+    action = settings.pop(options.ACTION, None)
+    if action in (options.STATUS, options.RESTART_NOW):
+        linux.restore_signals(inherited)
+        linux.end_on_interrupt()
+        return _ask(action, run_directory, command, settings)
+    if action == options.HELP:
         return _print(options.format_help())
-    if settings.pop(options.VERSION_FLAG, False):
+    if action == options.VERSION:
         return _print(f"rebound {rebound.__version__}\n")
+    if settings.pop(options.JSON, False):
+        raise options.UsageError("option --json goes with --status or --restart-now")
     if not command:
         raise options.UsageError(f"no command given; usage: {options.USAGE}")
     linux.set_name("rebound")
-    return Supervisor(command, Config(**settings), inherited, _environment()).run()
+    settings.setdefault("termination_log", TERMINATION_LOG)
+    config = Config(run_directory=run_directory, **settings)
+    return Supervisor(command, config, inherited, _environment()).run()
+
+
+def _ask(action: str, directory: str, words: list[str], settings: options.Settings) -> int:
+    """Ask rebounds that run already; the exit status is that of `client`."""
+    from rebound import client
+
+    words = words[:1] + options.parse(words[1:], settings)
+    if len(words) > 1 or not all(word.isascii() and word.isdecimal() for word in words):
+        raise options.UsageError(
+            f"option --{action} takes one PID at most, not {' '.join(words)!r}"
+        )
+    pid = int(words[0]) if words else None
+    ask = client.show_status if action == options.STATUS else client.restart_now
+    text, status = ask(directory, pid, as_json=settings.get(options.JSON, False))
+    return _print(text) or status
 
 
 def _inherited() -> linux.Inherited:
@@ -76,10 +104,23 @@ def _print(text: str) -> int:
     try:
         os.write(1, text.encode())
     except OSError as error:
-        return _fail(f"standard output: {error.strerror}")
+        return _fail(f"standard output: {error.strerror}", {})
     return 0
 
 
-def _fail(text: str) -> int:
-    Log().write("error", text)
+def _fail(text: str, settings: options.Settings) -> int:
+    Log(line_format=settings.get("log_format", "text")).write("error", "own_error", text)
+    _leave_message(text, settings)
     return OWN_ERROR
+
+
+def _leave_message(text: str, settings: options.Settings) -> None:
+    """Tell Kubernetes, too, unless we are but a second rebound in the container, to ask one."""
+    path = settings.get("termination_log", TERMINATION_LOG if os.getpid() == 1 else "")
+    if path and options.ACTION not in settings:
+        try:
+            from rebound import termination
+
+            termination.write_message(path, f"rebound: {text}")
+        except (ImportError, OSError):
+            pass

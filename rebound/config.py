@@ -8,6 +8,15 @@ from rebound.record import Record
 
 RESTART_CHOICES = ("on-failure", "always", "never")
 VERBOSITIES = ("quiet", "normal", "verbose")
+LOG_FORMATS = ("text", "json")
+
+_LOWEST_OOM_SCORE_ADJ, _HIGHEST_OOM_SCORE_ADJ = -1000, 1000  # proc(5)
+
+_CHOICES = (
+    ("restart", RESTART_CHOICES),
+    ("log_format", LOG_FORMATS),
+    ("verbosity", VERBOSITIES),
+)
 
 _UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0))
 
@@ -51,18 +60,56 @@ class Config(Record):
     and after 30 s when the command ended by itself."""
     parent_death_signal: int | None = None
     """The signal that rebound gets when its own parent dies."""
+    watchdog: float | None = None
+    """Give each run a NOTIFY_SOCKET, and count it as hung when no keep-alive comes for so
+    long (sd_notify(3)); None = no socket, no watchdog."""
+    notify: bool = False
+    """Tell the service manager at our own NOTIFY_SOCKET when the command is ready."""
+    health_command: str = ""
+    """What /bin/sh runs to find out whether the command is healthy; empty = nothing."""
+    health_interval: float = 30.0
+    """From the start, and from the end of each check, to the next one."""
+    health_timeout: float = 30.0
+    """A check that takes longer is killed, and has failed."""
+    health_start_period: float = 0.0
+    """Failures of checks begun so soon after the start do not count, until one succeeds."""
+    health_retries: int = 3
+    """So many failures in a row make the command unhealthy."""
+    oom_score_adj: int | None = None
+    """How much rather than others the out-of-memory killer takes the command (proc(5))."""
+    run_directory: str = ""
+    """Where the socket for status and control is made; empty = none."""
+    termination_log: str = ""
+    """The file that tells why rebound ended with a status other than 0; empty = none."""
+    log_format: str = "text"
+    """`text`, or `json`: an object a line."""
     verbosity: str = "normal"
     """`quiet` (errors only), `normal` or `verbose`."""
 
     def __init__(self, *values: object, **named: object) -> None:
         super().__init__(*values, **named)
-        for field, choices in (("restart", RESTART_CHOICES), ("verbosity", VERBOSITIES)):
+        for field, choices in _CHOICES:
             _require(getattr(self, field) in choices, field, f"one of {', '.join(choices)}")
         for field in ("max_restarts", "burst", "restart_delay", "max_delay", "reset_after"):
             _require(_is_finite(getattr(self, field)), field, "a finite number from 0")
         for field in ("max_restarts_window", "stop_timeout"):
             value = getattr(self, field)
             _require(value is None or _is_finite(value), field, "None or a finite number from 0")
+        _require(_is_finite(self.health_start_period), "health_start_period", "a number from 0")
+        for field in ("health_interval", "health_timeout", "health_retries"):
+            value = getattr(self, field)
+            _require(_is_finite(value) and value > 0, field, "a finite number above 0")
+        _require(
+            self.watchdog is None or (_is_finite(self.watchdog) and self.watchdog > 0),
+            "watchdog",
+            "None or a finite number above 0",
+        )
+        _require("\0" not in self.health_command, "health_command", "without NUL characters")
+        _require(
+            self.oom_score_adj is None or _is_oom_score_adj(self.oom_score_adj),
+            "oom_score_adj",
+            "None or -1000 to 1000",
+        )
         for field in ("drain_signal", "parent_death_signal"):
             signo = getattr(self, field)
             _require(signo is None or _is_signal(signo), field, "None or a signal's number")
@@ -85,6 +132,10 @@ def _is_finite(value: float) -> bool:
     return 0 <= value < float("inf")
 
 
+def _is_oom_score_adj(value: int) -> bool:
+    return _LOWEST_OOM_SCORE_ADJ <= value <= _HIGHEST_OOM_SCORE_ADJ
+
+
 def _is_signal(value: int) -> bool:
     return 1 <= value <= signals.LAST
 
@@ -98,6 +149,14 @@ def parse_duration(text: str) -> float:
     if _is_decimal(text):
         return float(text)
     raise ValueError(f"{text!r} is not a time (seconds such as 2 or 0.5, or 500ms, 10s, 5m, 1h)")
+
+
+def parse_period(text: str) -> float:
+    """Read seconds, as `parse_duration` does, but more than 0."""
+    seconds = parse_duration(text)
+    if not seconds:
+        raise ValueError(f"{text!r} is too short (it must be more than 0)")
+    return seconds
 
 
 def _is_decimal(text: str) -> bool:
@@ -126,9 +185,35 @@ def format_duration(seconds: float) -> str:
 
 def parse_count(text: str) -> int:
     """Read a whole number from 0."""
-    if text.isascii() and text.isdecimal() and len(text) <= 9:
+    return _parse_whole_number(text, 0)
+
+
+def parse_positive_count(text: str) -> int:
+    """Read a whole number from 1."""
+    return _parse_whole_number(text, 1)
+
+
+def _parse_whole_number(text: str, least: int) -> int:
+    if text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) >= least:
         return int(text)
-    raise ValueError(f"{text!r} is not a whole number from 0")
+    raise ValueError(f"{text!r} is not a whole number from {least}")
+
+
+def parse_command(text: str) -> str:
+    """Read a shell command: any text but an empty one."""
+    if not text.strip():
+        raise ValueError(f"{text!r} is not a shell command")
+    return text
+
+
+def parse_oom_score_adj(text: str) -> int:
+    """Read a whole number from -1000 to 1000."""
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdecimal() and len(digits) <= 4:
+        value = int(text)
+        if _is_oom_score_adj(value):
+            return value
+    raise ValueError(f"{text!r} is not a whole number from -1000 to 1000")
 
 
 def parse_rate(text: str) -> tuple[int, float | None]:
@@ -166,8 +251,17 @@ def parse_rewrite(text: str) -> tuple[int, int]:
         raise ValueError(f"{error}; TO may be 0, for none") from None
 
 
-def parse_choice(text: str) -> str:
+def parse_restart(text: str) -> str:
     """Read a restart policy."""
-    if text in RESTART_CHOICES:
+    return _parse_choice(text, RESTART_CHOICES)
+
+
+def parse_log_format(text: str) -> str:
+    """Read a log format."""
+    return _parse_choice(text, LOG_FORMATS)
+
+
+def _parse_choice(text: str, choices: tuple[str, ...]) -> str:
+    if text in choices:
         return text
-    raise ValueError(f"{text!r} is not one of {', '.join(RESTART_CHOICES)}")
+    raise ValueError(f"{text!r} is not one of {', '.join(choices)}")

@@ -41,6 +41,11 @@ class ExitStatus(Record):
         """What a shell shows as `$?`: the code, or 128 + the signal's number."""
         return 128 + self.signal if self.signal else self.code
 
+    @property
+    def label(self) -> str:
+        """One word for programs, as in REBOUND_LAST_EXIT: `exit:1` or `signal:SIGSEGV`."""
+        return f"signal:{signals.name(self.signal)}" if self.signal else f"exit:{self.code}"
+
     def __str__(self) -> str:
         if not self.signal:
             return f"exited with status {self.code}"

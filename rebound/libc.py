@@ -1,12 +1,15 @@
-"""What Python's standard modules lack, through ctypes: signalfd(2) and sigqueue(3).
+"""The C library through ctypes: what Python lacks, or has in modules larger than all of us.
 
+signalfd(2) and sigqueue(3) it lacks; `_socket` is large, and few ever ask for a status.
 ctypes takes as long to load as all of rebound; import this once the command runs.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
 SFD_CLOEXEC = 0o2000000
 SFD_NONBLOCK = 0o4000
+"""O_CLOEXEC and O_NONBLOCK, as for every call that makes a descriptor."""
 
 SI_QUEUE = -1
 """`si_code` of a signal sent by sigqueue(3), which carries a value."""
@@ -27,6 +31,10 @@ _SigSet = ctypes.c_ulong * (1024 // _WORD_BITS)  # sigset_t of glibc and musl: 1
 _libc.signalfd.argtypes = (ctypes.c_int, ctypes.POINTER(_SigSet), ctypes.c_int)
 # `union sigval` is passed as the pointer that is its widest member.
 _libc.sigqueue.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+_libc.bind.argtypes = _libc.connect.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+
+_AF_UNIX, _SOCK_STREAM = 1, 1
+_SUN_PATH_SIZE = 108
 
 
 class SignalInfo(ctypes.Structure):
@@ -67,8 +75,8 @@ _buffer = (SignalInfo * BATCH)()
 
 
 def _raise_errno() -> None:
-    errno = ctypes.get_errno()
-    raise OSError(errno, os.strerror(errno))
+    error = ctypes.get_errno()
+    raise OSError(error, os.strerror(error))
 
 
 def open_signalfd(signos: Iterable[int]) -> int:
@@ -100,3 +108,39 @@ def sigqueue(pid: int, signo: int, value: int) -> None:
     """Send a signal with a value.  Raises `OSError` (EAGAIN, EPERM, ESRCH)."""
     if _libc.sigqueue(pid, signo, value):
         _raise_errno()
+
+
+def unix_socket() -> int:
+    """Make a stream socket that does not block.  Raises `OSError` (EMFILE, ENFILE, ENOMEM)."""
+    fd: int = _libc.socket(_AF_UNIX, _SOCK_STREAM | SFD_CLOEXEC | SFD_NONBLOCK, 0)
+    if fd < 0:
+        _raise_errno()
+    return fd
+
+
+def bind(fd: int, path: str) -> None:
+    """Give a socket its name.  Raises `OSError` (EADDRINUSE, EACCES, EROFS, ENAMETOOLONG)."""
+    address = _address(path)
+    if _libc.bind(fd, address, len(address)):
+        _raise_errno()
+
+
+def listen(fd: int, backlog: int) -> None:
+    """Let others connect to a socket.  Raises `OSError`."""
+    if _libc.listen(fd, backlog):
+        _raise_errno()
+
+
+def connect(fd: int, path: str) -> None:
+    """Connect to a socket.  Raises `OSError` (ECONNREFUSED, EAGAIN, EACCES, ENOENT)."""
+    address = _address(path)
+    if _libc.connect(fd, address, len(address)):
+        _raise_errno()
+
+
+def _address(path: str) -> bytes:
+    """Give a `struct sockaddr_un`."""
+    name = os.fsencode(path) + b"\0"
+    if len(name) > _SUN_PATH_SIZE:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    return _AF_UNIX.to_bytes(2, sys.byteorder) + name

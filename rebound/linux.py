@@ -65,6 +65,12 @@ def restore_signals(inherited: Inherited) -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, inherited.mask)
 
 
+def end_on_interrupt() -> None:
+    """Let ^C end us as it does any other tool, without a word: Python would raise an error."""
+    if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+
 def stop_ignoring_children() -> None:
     """Reset SIGCHLD: while it is ignored the kernel reaps children itself (wait(2), NOTES)."""
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
@@ -223,6 +229,33 @@ def _is_child(pid: int) -> bool:
     except OSError:  # ECHILD
         return False
     return True
+
+
+def user_ids(pid: int) -> tuple[int, ...]:
+    """Give the real, effective, saved and file system uid of a process; () without /proc."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as status:
+            for line in status:
+                if line.startswith(b"Uid:"):
+                    return tuple(int(uid) for uid in line.split()[1:])
+    except OSError:  # ESRCH, ENOENT: it is gone; EMFILE
+        pass
+    return ()
+
+
+def oom_score_adj() -> int:
+    """Give our own value (proc(5)).  Raises `OSError` without /proc."""
+    with open("/proc/self/oom_score_adj", "rb") as file:
+        return int(file.read())
+
+
+def set_oom_score_adj(value: int) -> None:
+    """Set it.  Raises `OSError`: EACCES below the least that a privileged process has set."""
+    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, b"%d" % value)
+    finally:
+        os.close(fd)
 
 
 def process_name(pid: int) -> str:

@@ -7,7 +7,7 @@ import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _NOTHING, _QUIET, _NORMAL, _VERBOSE = range(-1, 3)
 _LEVELS = {"error": _QUIET, "info": _NORMAL, "debug": _VERBOSE}
@@ -15,7 +15,7 @@ _LEVELS = {"error": _QUIET, "info": _NORMAL, "debug": _VERBOSE}
 _S_IFMT, _S_IFREG = 0o170000, 0o100000
 """inode(7), without the import of the `stat` module."""
 
-_MAX_LINE = 4096
+MAX_LINE = 4096
 """PIPE_BUF: a longer line could be torn apart by other writers (pipe(7))."""
 
 _RWF_NOWAIT = 8
@@ -26,14 +26,21 @@ class Log:
     """Writes lines to a descriptor that belongs to the command as much as to us.
 
     O_NONBLOCK is a mark on the open file that all its holders share, so it must not be
-    set on the inherited stderr.  A line that cannot be written at once is dropped.
+    set on the inherited stderr.  A line that cannot be written at once is dropped, and
+    counted; the count is written as soon as something can be.
     """
 
-    def __init__(self, verbosity: str = "normal", fd: int = 2) -> None:
+    def __init__(self, verbosity: str = "normal", line_format: str = "text", fd: int = 2) -> None:
         self._threshold = {"quiet": _QUIET, "normal": _NORMAL, "verbose": _VERBOSE}[verbosity]
         self._fd = fd
         self._own_fd = -1
+        self._dropped = 0
         self._write: Callable[[int, bytes], int] = _write_without_waiting
+        self._format: Callable[[str, str, str, Mapping[str, object]], bytes] = _text_line
+        if line_format == "json":
+            from rebound import jsonlog
+
+            self._format = jsonlog.format_line
         try:
             kind = os.fstat(fd).st_mode & _S_IFMT
         except OSError:  # EBADF: closed, and the number may become that of another file
@@ -47,32 +54,63 @@ class Log:
             self._fd = self._own_fd = own_fd
             self._write = os.write
 
+    @property
+    def is_verbose(self) -> bool:
+        """Whether lines at level `debug` are written."""
+        return self._threshold >= _VERBOSE
+
     def close(self) -> None:
         """Close what was opened; the inherited descriptor stays."""
+        self._write_dropped()
         self._threshold = _NOTHING
         if self._own_fd >= 0:
             os.close(self._own_fd)
             self._own_fd = -1
 
-    def write(self, level: str, text: str) -> None:
-        """Write a line at level `error` (always), `info` (not with -q) or `debug` (-v)."""
+    def write(
+        self, level: str, event: str, text: str, fields: Mapping[str, object] | None = None
+    ) -> None:
+        """Write a line at level `error` (always), `info` (not with -q) or `debug` (-v).
+
+        `text` is for people; for programs there is the JSON format, with `event` and `fields`.
+        """
         if _LEVELS[level] > self._threshold:
             return
+        self._write_dropped()
+        if self._dropped or not self._put(self._format(level, event, text, fields or {})):
+            self._dropped += 1
+
+    def _write_dropped(self) -> None:
+        if self._dropped:
+            text = f"{self._dropped} messages could not be written"
+            if self._put(self._format("error", "dropped", text, {"count": self._dropped})):
+                self._dropped = 0
+
+    def _put(self, line: bytes) -> bool:
         try:
-            self._write(self._fd, format_line(text))
+            return self._write(self._fd, line) == len(line)
         except OSError:
             # EAGAIN: full; EPIPE: no reader; ENOSPC, EIO, EFBIG: no use either.
-            pass
+            return False
+
+
+def _text_line(_level: str, _event: str, text: str, _fields: Mapping[str, object]) -> bytes:
+    return format_line(text)
 
 
 def format_line(text: str) -> bytes:
     """Give one line for `text`, whatever bytes are in it."""
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else _escape(char) for char in text)
-    line = f"rebound: {text}\n".encode()
-    if len(line) > _MAX_LINE:
-        line = line[: _MAX_LINE - 1].decode(errors="ignore").encode() + b"\n"
+    line = f"rebound: {printable(text)}\n".encode()
+    if len(line) > MAX_LINE:
+        line = line[: MAX_LINE - 1].decode(errors="ignore").encode() + b"\n"
     return line
+
+
+def printable(text: str) -> str:
+    """Give the text with whatever would break a line, or move a cursor, written out."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
 
 
 def _escape(char: str) -> str:

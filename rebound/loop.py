@@ -56,33 +56,48 @@ class Loop:
     def __init__(self, ignored: frozenset[int], say: Callable[[str], None]) -> None:
         self._signos = frozenset(range(1, signals.LAST + 1)) - ignored
         self._say = say
-        self._watched: set[int] = set()
+        self._watched: dict[int, tuple[Callable[[], None], int]] = {}
         self._epoll: select.epoll | None = None
         self._signalfd = -1
         self._complained = False
 
-    def watch(self, fd: int) -> None:
-        """Have `wait` return when `fd` is readable.  Raises `OSError` (ENOMEM, ENOSPC)."""
-        if self._epoll is not None:
-            self._epoll.register(fd, select.EPOLLIN)
-        self._watched.add(fd)
+    def watch(self, fd: int, handler: Callable[[], None], *, writable: bool = False) -> None:
+        """Have `wait` give `handler` when `fd` is readable, or writable.
 
-    def close_watched(self, fd: int) -> None:
-        """Undo `watch`, and close `fd`.
+        Raises `OSError` (ENOMEM, ENOSPC).
+        """
+        events = select.EPOLLOUT if writable else select.EPOLLIN
+        if self._epoll is not None:
+            self._epoll.register(fd, events)
+        self._watched[fd] = (handler, events)
+
+    def ignore(self, fd: int) -> None:
+        """Undo `watch`."""
+        if self._watched.pop(fd, None) and self._epoll is not None:
+            self._epoll.unregister(fd)
+
+    def forget(self, fd: int) -> None:
+        """Undo `watch` of a descriptor that is closed next.
 
         Closing takes it out of the epoll (epoll(7)), since no other descriptor refers to
         it: it is close-on-exec, and a spawn returns only after the exec.
         """
-        self._watched.discard(fd)
+        self._watched.pop(fd, None)
+
+    def close_watched(self, fd: int) -> None:
+        """Undo `watch`, and close `fd`."""
+        self.forget(fd)
         try:
             os.close(fd)
         except OSError:  # the descriptor is gone all the same (close(2))
             pass
 
-    def wait(self, timeout: float | None) -> tuple[Sequence[Signal], bool]:
-        """Wait until something happens: (signals in their order, a watched fd is readable).
+    def wait(self, timeout: float | None) -> tuple[Sequence[Signal], Sequence[Callable[[], None]]]:
+        """Wait until something happens: (signals in their order, handlers to be called).
 
-        Both are empty only on timeout.  `timeout` is in seconds, None = no limit.
+        Both are empty only on timeout.  `timeout` is in seconds, None = no limit.  A handler
+        may be called in vain: when an earlier one has closed its descriptor, or when there
+        is no epoll, and all are given.
         """
         if timeout is not None:
             timeout = min(max(timeout, 0.0), _LONGEST_WAIT)
@@ -90,13 +105,13 @@ class Loop:
         if epoll is None:
             return self._wait_without_descriptors(timeout)
         received: Sequence[Signal] = ()
-        watched_ready = False
+        ready = []
         for fd, _events in epoll.poll(timeout, _MAX_READY):
             if fd == self._signalfd:
                 received = self._read_signals(fd)
-            else:
-                watched_ready = True
-        return received, watched_ready
+            elif fd in self._watched:
+                ready.append(self._watched[fd][0])
+        return received, ready
 
     def close(self) -> None:
         """Close the loop's own descriptors."""
@@ -114,8 +129,9 @@ class Loop:
             self._read_signals = libc.read_signals
             self._epoll = select.epoll(select.EPOLL_CLOEXEC)
             self._signalfd = libc.open_signalfd(self._signos)
-            for fd in (self._signalfd, *self._watched):
-                self._epoll.register(fd, select.EPOLLIN)
+            self._epoll.register(self._signalfd, select.EPOLLIN)
+            for fd, (_handler, events) in self._watched.items():
+                self._epoll.register(fd, events)
         except (OSError, ImportError) as error:
             # ImportError: even to load ctypes takes a free descriptor.
             self.close()
@@ -124,8 +140,9 @@ class Loop:
                 self._complained = True
         return self._epoll
 
-    def _wait_without_descriptors(self, timeout: float | None) -> tuple[Sequence[Signal], bool]:
+    def _wait_without_descriptors(
+        self, timeout: float | None
+    ) -> tuple[Sequence[Signal], Sequence[Callable[[], None]]]:
         taken = linux.wait_for_signal(_RETRY if timeout is None else min(timeout, _RETRY))
-        if taken is None or taken[0] not in self._signos:
-            return [], False
-        return [PlainSignal(*taken)], False
+        received = [PlainSignal(*taken)] if taken and taken[0] in self._signos else []
+        return received, [handler for handler, _events in self._watched.values()]

@@ -14,12 +14,21 @@ if TYPE_CHECKING:
     Settings = dict[str, Any]
 
 USAGE = "rebound [options] [--] command [args…]"
+_USAGES = (USAGE, "rebound --status [--json] [PID]", "rebound --restart-now [--json] [PID]")
 
 _LONGEST_VALUE = 2000
 """Characters: all exit statuses fit in, and an error that repeats it still fits in one line."""
 
-HELP_FLAG = "help"
-VERSION_FLAG = "version"
+HELP = "help"
+VERSION = "version"
+STATUS = "status"
+RESTART_NOW = "restart-now"
+
+ACTION = "action"
+"""The setting that says which of these is to be done, instead of running a command."""
+
+JSON = "json"
+"""The setting that has such an action answer in JSON."""
 
 
 class UsageError(ValueError):
@@ -76,7 +85,7 @@ OPTIONS = (
         ("--restart",),
         "WHEN",
         "on-failure (default), always, or never (a plain init)",
-        _sets("restart", config.parse_choice),
+        _sets("restart", config.parse_restart),
     ),
     Option(
         ("-r", "--max-restarts"),
@@ -162,6 +171,66 @@ OPTIONS = (
         "rebound gets SIG when its own parent dies",
         _sets("parent_death_signal", signals.parse),
     ),
+    Option(
+        ("--watchdog",),
+        "TIME",
+        "restart a run that sends no keep-alive (sd_notify) for TIME",
+        _sets("watchdog", config.parse_period),
+    ),
+    Option(
+        ("--notify",),
+        "",
+        "tell our own service manager (sd_notify) when it is ready",
+        _means("notify", True),
+    ),
+    Option(
+        ("--health-cmd",),
+        "CMD",
+        "restart a run for which /bin/sh -c CMD keeps failing",
+        _sets("health_command", config.parse_command),
+    ),
+    Option(
+        ("--health-interval",),
+        "TIME",
+        "from one check to the next (default 30s)",
+        _sets("health_interval", config.parse_period),
+    ),
+    Option(
+        ("--health-timeout",),
+        "TIME",
+        "a check that takes longer has failed (default 30s)",
+        _sets("health_timeout", config.parse_period),
+    ),
+    Option(
+        ("--health-start-period",),
+        "TIME",
+        "failures so early do not count (default 0s)",
+        _sets("health_start_period", config.parse_duration),
+    ),
+    Option(
+        ("--health-retries",),
+        "N",
+        "so many failures in a row are one too many (default 3)",
+        _sets("health_retries", config.parse_positive_count),
+    ),
+    Option(
+        ("--oom-score-adj",),
+        "N",
+        "for the out-of-memory killer, -1000 to 1000",
+        _sets("oom_score_adj", config.parse_oom_score_adj),
+    ),
+    Option(
+        ("--termination-log",),
+        "PATH",
+        "why it ended (/dev/termination-log; empty: off)",
+        _sets("termination_log", str),
+    ),
+    Option(
+        ("--log-format",),
+        "FORMAT",
+        "text (default), or json: an object a line",
+        _sets("log_format", config.parse_log_format),
+    ),
     Option(("-q", "--quiet"), "", "log errors only", _means("verbosity", "quiet")),
     Option(
         ("-v", "--verbose"),
@@ -169,8 +238,21 @@ OPTIONS = (
         "log every signal and every process reaped, too",
         _means("verbosity", "verbose"),
     ),
-    Option(("-h", "--help"), "", "show this help", _means(HELP_FLAG, True)),
-    Option(("--version",), "", "show the version", _means(VERSION_FLAG, True)),
+    Option(
+        ("--status",),
+        "",
+        "show how all living rebounds fare, or that with PID",
+        _means(ACTION, STATUS),
+    ),
+    Option(
+        ("--restart-now",),
+        "",
+        "have a living rebound restart its command",
+        _means(ACTION, RESTART_NOW),
+    ),
+    Option(("--json",), "", "for --status, --restart-now: as JSON", _means(JSON, True)),
+    Option(("-h", "--help"), "", "show this help", _means(ACTION, HELP)),
+    Option(("--version",), "", "show the version", _means(ACTION, VERSION)),
 )
 
 _BY_SPELLING = {spelling: option for option in OPTIONS for spelling in option.spellings}
@@ -248,12 +330,13 @@ def format_help() -> str:
     width = max(len(head) for head, _ in rows)
     lines = "".join(f"  {head:{width}}  {option.help}\n" for head, option in rows)
     return (
-        f"usage: {USAGE}\n\n"
+        f"usage: {_USAGES[0]}\n" + "".join(f"       {usage}\n" for usage in _USAGES[1:]) + "\n"
         "Run a command, restart it when it crashes, forward signals to it, reap orphans;\n"
         "at the end, let the processes that it left behind shut down.\n\n"
         f"{lines}\n"
         "TIME is in seconds, or with a unit: 500ms, 10s, 5m, 1h.  Signals by name or number.\n"
         "Options are read from the environment variable REBOUND_OPTIONS first.\n"
         "Exit status: the command's, 128+n after signal n, 125 for an error of rebound's own,\n"
-        "126 if the command cannot be executed, 127 if it cannot be found.\n"
+        "126 if the command cannot be executed, 127 if it cannot be found.  With --status: 0 if\n"
+        "all is well, 1 if not, 3 if there is no rebound.\n"
     )

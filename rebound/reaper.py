@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import resource  # noqa: F401  os.wait4 needs it, and without it loses whom it has just reaped
 
+from rebound.events import Exited
 from rebound.exitstatus import ExitStatus
-from rebound.service import Exited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,6 +23,12 @@ JITTER = 0.1
 on one cause do not all come back at the same instant."""
 
 
+HUNG = "hung"
+UNHEALTHY = "unhealthy"
+REQUESTED = "requested"
+"""Why rebound itself ended a run, so that the status is but the answer to its signal."""
+
+
 _STOP_SIGNALS = (signals.SIGTERM, signals.SIGINT)
 
 
@@ -46,7 +52,8 @@ class RestartPolicy:
 
     def __init__(self, config: Config, chance: Callable[[], float] = lambda: 0.0) -> None:
         self.restarts = 0
-        """How many restarts were decided on so far."""
+        """How many restarts there were so far, with those that were requested."""
+        self._failures = 0  # those without
         self._config = config
         self._chance = chance
         self._rapid_failures = 0
@@ -57,29 +64,41 @@ class RestartPolicy:
         """Whether a run that ended so counts as exit status 0."""
         return status.is_zero or status in self._config.success
 
-    def ending(self, status: ExitStatus, now: float) -> str:
+    def ending(self, status: ExitStatus, now: float, cause: str = "") -> str:
         """Say why there is no restart after `status`, or nothing if there is one.
 
-        Changes nothing: it may be asked before the process has been reaped.
+        `cause` is why rebound itself ended the run: HUNG, UNHEALTHY, REQUESTED, or empty if
+        it did not.  Changes nothing: it may be asked before the process has been reaped.
         """
         config = self._config
-        if config.restart == "never" or status in config.no_restart:
+        if cause == REQUESTED:
+            return ""
+        if config.restart == "never":
             return "not restarting"
-        if self.is_success(status):
-            if config.restart != "always":
-                return "shutting down"
-        elif status.signal in _STOP_SIGNALS:
-            # Somebody asked the command itself to stop: that is no crash.
-            return "exiting"
+        if not cause and (meant := self._meant_as_end(status)):
+            return meant
         if 0 < config.max_restarts <= self._recent_restarts(now):
             return f"max restarts ({config.max_restarts}) reached, exiting"
         return ""
 
-    def after_run(self, status: ExitStatus, run_time: float, now: float) -> Decision:
+    def _meant_as_end(self, status: ExitStatus) -> str:
+        if status in self._config.no_restart:
+            return "not restarting"
+        if self.is_success(status):
+            return "" if self._config.restart == "always" else "shutting down"
+        # When somebody has asked the command itself to stop, that is no crash.
+        return "exiting" if status.signal in _STOP_SIGNALS else ""
+
+    def after_run(
+        self, status: ExitStatus, run_time: float, now: float, cause: str = ""
+    ) -> Decision:
         """Decide after a run of `run_time` seconds, and count it."""
-        ending = self.ending(status, now)
+        ending = self.ending(status, now, cause)
         if ending:
             return Decision(ending)
+        if cause == REQUESTED:
+            self.restarts += 1
+            return Decision()
         self._failed_forks = 0
         self._count_restart(now)
         if run_time < self._config.reset_after:
@@ -117,13 +136,14 @@ class RestartPolicy:
 
     def _count_restart(self, now: float) -> None:
         self.restarts += 1
+        self._failures += 1
         if self._config.max_restarts and self._config.max_restarts_window is not None:
             self._restart_times.append(now)
 
     def _recent_restarts(self, now: float) -> int:
         window = self._config.max_restarts_window
         if window is None:
-            return self.restarts
+            return self._failures
         self._restart_times = [time for time in self._restart_times if now - time < window]
         return len(self._restart_times)
 

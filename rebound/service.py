@@ -4,20 +4,52 @@
 the state, and returns the actions to carry out, in order.  It calls nothing of the
 system, so each transition, legal or not, can be tested with a clock moved by hand.
 
-    STARTING ──> RUNNING ──> STOPPING ──> DRAINING ──> ENDED
-        ^           │            │          ^  │         ^
-        │           v            └──────┐   │  v         │
-        └──────  BACKOFF ───────────────┼───┘  KILLING ──┘
-                                        └─────────^
+    STARTING ──> RUNNING ───────────> STOPPING ──> DRAINING ──> ENDED
+     ^    ^       │    │                ^   │       ^   │        ^
+     │    │       v    v                │   │       │   v        │
+     │    └─ RESTARTING│────────────────┘   └───────│> KILLING ──┘
+     │            │    │                            │
+     │            v    v                            │
+     └──────────  BACKOFF ──────────────────────────┘
+
+RUNNING may also be followed by DRAINING, when the command has ended for good.
 """
 
 from __future__ import annotations
 
 from rebound import signals
 from rebound.config import Config, format_duration
+from rebound.events import (
+    Action,
+    AskAdopted,
+    BackoffOver,
+    Begin,
+    CheckTimeoutOver,
+    ChildrenReaped,
+    DeadlinePassed,
+    Event,
+    ExecFailed,
+    Exited,
+    ForkFailed,
+    KillChildren,
+    KillDue,
+    Log,
+    NoChildren,
+    NoneKillable,
+    RestartAnswered,
+    RestartRequested,
+    SignalChildren,
+    SignalCommand,
+    SignalReceived,
+    Start,
+    Started,
+    StopRequested,
+    StopTimeoutOver,
+    TellManager,
+    WatchdogExpired,
+)
 from rebound.exitstatus import ExitStatus
-from rebound.record import Record
-from rebound.restart import Decision, RestartPolicy
+from rebound.restart import HUNG, REQUESTED, UNHEALTHY, Decision, RestartPolicy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +58,8 @@ if TYPE_CHECKING:
 
 STARTING = "STARTING"  # the command is being spawned
 RUNNING = "RUNNING"  # it runs
-BACKOFF = "BACKOFF"  # it does not run, and is started again at the deadline
+RESTARTING = "RESTARTING"  # it was told to end, and is started again then
+BACKOFF = "BACKOFF"  # it does not run, and is started again when that is over
 STOPPING = "STOPPING"  # it was told to stop, and still runs
 DRAINING = "DRAINING"  # it is gone; adopted processes were asked to stop
 KILLING = "KILLING"  # the stop timeout is over; all that is left is killed
@@ -36,262 +69,388 @@ OWN_END_STOP_TIMEOUT = 30.0
 """Seconds that adopted processes get when the command ended by itself: no container
 runtime counts then, and one that ignores its signal must not keep a dead service up."""
 
+TERM_PATIENCE = 10.0
+"""Seconds from SIGTERM to SIGKILL when the command is unhealthy or to be restarted; what
+docker stop gives by default."""
 
-# --- Events -------------------------------------------------------------------------
+PAUSE = 1.0
+"""Seconds.  A timer noticed so late means that rebound itself did not run (docker pause, a
+frozen cgroup, a stopped virtual machine), and nor did those whose time it measures."""
 
+_PATIENCE = (StopTimeoutOver, KillDue, WatchdogExpired, CheckTimeoutOver)
+"""Timers that measure what others do; they begin anew after a pause."""
 
-class Begin(Record):
-    """rebound is ready to start the command."""
-
-
-class Started(Record):
-    """The command was spawned and its exec succeeded."""
-
-    pid: int
-
-
-class ForkFailed(Record):
-    """The system had no process, memory or descriptor to spare: worth another try."""
-
-    error: str
-
-
-class ExecFailed(Record):
-    """The command could not be executed; `status` is what a shell would show for it."""
-
-    error: str
-    status: ExitStatus
-
-
-class Exited(Record):
-    """A child ended, and has been reaped.  As an event: that child was the command."""
-
-    pid: int
-    status: ExitStatus
-    max_rss: int = 0
-    """The peak of its resident memory, in KiB (getrusage(2); at least rebound's own)."""
-
-
-class StopRequested(Record):
-    """SIGTERM, SIGINT or a terminal's hang-up.  `delivered`: the command has it already."""
-
-    signo: int
-    delivered: bool = False
-
-
-class SignalReceived(Record):
-    """Any other signal.  `value` is that of sigqueue(3), None for a plain kill(2)."""
-
-    signo: int
-    value: int | None = None
-
-
-class ChildrenReaped(Record):
-    """Adopted processes ended; the processes that they leave behind are adopted now."""
-
-
-class NoChildren(Record):
-    """No child is left, alive or dead: wait(2) said ECHILD."""
-
-
-class NoneKillable(Record):
-    """No child is left but those that rebound may not signal (EPERM)."""
-
-
-class DeadlinePassed(Record):
-    """The time in `Service.deadline` has come."""
-
-
-Event = Record
-
-# --- Actions ------------------------------------------------------------------------
-
-
-class Start(Record):
-    """Spawn the command; answered by Started, ForkFailed or ExecFailed."""
-
-
-class SignalCommand(Record):
-    """Send a signal to the command, or to its group if so configured."""
-
-    signo: int
-    value: int | None = None
-
-
-class AskAdopted(Record):
-    """Send a signal to each child that has not been asked to stop yet."""
-
-    signo: int
-
-
-class SignalChildren(Record):
-    """Pass a further signal on to every child that still runs."""
-
-    signo: int
-
-
-class KillChildren(Record):
-    """SIGKILL every child; the new names among them are logged."""
-
-
-class Log(Record):
-    """A line for the log, at level `error`, `info` or `debug`."""
-
-    level: str
-    text: str
-
-
-Action = Record
+_CAUSES = {HUNG: ", hung", UNHEALTHY: ", unhealthy", REQUESTED: ", restart requested"}
 
 
 class IllegalTransition(RuntimeError):
     """An event that cannot happen in the present state: a mistake in rebound itself."""
 
 
+class Run:
+    """What is known of one run of the command."""
+
+    __slots__ = ("cause", "pid", "started_at", "status_text")
+
+    def __init__(self, pid: int, now: float) -> None:
+        self.pid = pid
+        self.started_at = now
+        self.cause = ""
+        """Why rebound itself has told it to end: HUNG, UNHEALTHY, REQUESTED, or empty."""
+        self.status_text = ""
+        """What it has last said of itself (STATUS of sd_notify(3))."""
+
+
 class Service:
     """One command under supervision.  `name` is what the log calls it."""
 
+    TRANSITIONS: dict[tuple[str, type[Event]], Callable[[Any, Any, float], list[Action]]]
+    """What is done about an event in a state; set below."""
+
     def __init__(self, name: str, config: Config, policy: RestartPolicy) -> None:
         self.state = STARTING
+        self.since = 0.0
+        """When that state began."""
         self.deadline: float | None = None
         """When DeadlinePassed is due, on the caller's monotonic clock; None = never."""
         self.exit_status = 0
         """With what rebound itself ends; final in ENDED."""
+        self.run = Run(0, 0.0)
+        """The present run, or the last one; with pid 0 before the first."""
+        self.last_exit = ""
+        """How the last run ended: `exit:1`, `signal:SIGSEGV`, `oom`, `hung`, `unhealthy`."""
+        self.last_end = "did not start"
+        """The same for people: `exited with status 1`, `killed by signal 9 (SIGKILL), hung`."""
         self._name = name
         self._config = config
         self._policy = policy
         self._rewrite = dict(config.rewrite)
-        self._has_run = False
-        self._started_at = 0.0
+        self._timers: dict[type[Event], tuple[float, float]] = {}  # (when due, after how long)
+        self._began_at = 0.0
+        self._restart_requested = False
+        self._manager_told = False  # of READY=1
+        self._ending = ""
         self._drain_signal = config.drain_signal or signals.SIGTERM
+
+    @property
+    def restarts(self) -> int:
+        """How many restarts there were so far."""
+        return self._policy.restarts
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the command runs and, as far as it can be known, does its work."""
+        return self.state == RUNNING
+
+    @property
+    def health_state(self) -> str:
+        """What the health command finds: `starting`, `healthy`, `unhealthy`; empty without one."""
+        return ""
+
+    def time_of(self, timer: type[Event]) -> float | None:
+        """Say when a timer is due; None if it is not set."""
+        return self._timers[timer][0] if timer in self._timers else None
+
+    def explain_end(self, now: float) -> str:
+        """Say in one line how it came to rebound's end."""
+        restarts = f"{self.restarts} restart{'' if self.restarts == 1 else 's'}"
+        text = f"{self._name} {self.last_end}; {restarts} in "
+        text += format_duration(now - self._began_at)
+        return f"{text}; {self._ending}" if self._ending else text
 
     def step(self, event: Event, now: float) -> list[Action]:
         """Take an event, return what to do.  Raises `IllegalTransition`."""
-        handler = _TRANSITIONS.get((self.state, type(event)))
+        if type(event) is DeadlinePassed:
+            timer = self._take_timer(now)
+            if timer is None:
+                return []
+            event = timer
+        state = self.state
+        handler = self.TRANSITIONS.get((state, type(event)))
         if handler is None:
-            raise IllegalTransition(f"{type(event).__name__} in state {self.state}")
-        return handler(self, event, now)
+            raise IllegalTransition(f"{type(event).__name__} in state {state}")
+        actions = handler(self, event, now)
+        if self.state != state:
+            self.since = now
+        return actions
 
     def would_restart(self, status: ExitStatus, now: float) -> bool:
         """Whether the command, were it to end so now, would be started again."""
-        return self.state == RUNNING and not self._policy.ending(status, now)
+        return self.state in (RUNNING, RESTARTING) and not self._policy.ending(
+            status, now, self.run.cause
+        )
+
+    # --- Timers ---------------------------------------------------------------------
+
+    def _set_timer(self, timer: type[Event], now: float, seconds: float) -> None:
+        self._timers[timer] = (now + seconds, seconds)
+        self._update_deadline()
+
+    def _cancel_timer(self, timer: type[Event]) -> None:
+        self._timers.pop(timer, None)
+        self._update_deadline()
+
+    def _keep_timers(self, *kept: type[Event]) -> None:
+        if self._timers:
+            self._timers = {timer: self._timers[timer] for timer in kept if timer in self._timers}
+            self._update_deadline()
+
+    def _update_deadline(self) -> None:
+        self.deadline = min(due for due, _ in self._timers.values()) if self._timers else None
+
+    def _take_timer(self, now: float) -> Event | None:
+        """Give the event of the first timer; None if it begins anew."""
+        if not self._timers:
+            raise IllegalTransition(f"{DeadlinePassed.__name__} in state {self.state}")
+        timer = min(self._timers, key=lambda timer: self._timers[timer][0])
+        due, seconds = self._timers.pop(timer)
+        if now - due > PAUSE and timer in _PATIENCE:
+            self._set_timer(timer, now, seconds)
+            return None
+        self._update_deadline()
+        return timer()
 
     # --- Starting -------------------------------------------------------------------
 
+    def _begin(self, event: Begin, now: float) -> list[Action]:
+        self._began_at = self.since = now
+        return self._start_now(event, now)
+
     def _start_now(self, _event: Event, _now: float) -> list[Action]:
-        return [Log("info", f"starting {self._name}"), self._start()]
+        fields = {"command": self._name, "restarts": self.restarts}
+        return [Log("info", "starting", f"starting {self._name}", fields), self._start()]
 
     def _start(self) -> Action:
         self.state = STARTING
-        self.deadline = None
+        self._keep_timers()
         return Start()
 
     def _started(self, event: Started, now: float) -> list[Action]:
         self.state = RUNNING
-        self._has_run = True
-        self._started_at = now
-        return [Log("debug", f"started {self._name} (pid {event.pid})")]
+        self.run = Run(event.pid, now)
+        text = f"started {self._name} (pid {event.pid})"
+        actions: list[Action] = [Log("debug", "started", text, {"pid": event.pid})]
+        self._begin_watching(now)
+        actions += self._answer_restart()
+        if self._config.notify:
+            actions.append(TellManager(f"STATUS=running (pid {event.pid})"))
+            actions += self._tell_if_ready()
+        return actions
 
     def _fork_failed(self, event: ForkFailed, now: float) -> list[Action]:
         decision = self._policy.after_failed_fork()
         self._back_off(decision, now)
         wait = format_duration(decision.backoff)
-        return [Log("error", f"cannot start {self._name}: {event.error}, retrying in {wait}")]
+        text = f"cannot start {self._name}: {event.error}, retrying in {wait}"
+        fields = {"command": self._name, "error": event.error, "delay": decision.backoff}
+        return [Log("error", "start_failed", text, fields)]
 
     def _exec_failed(self, event: ExecFailed, now: float) -> list[Action]:
-        failure: Action = Log("error", f"exec {self._name}: {event.error}")
-        if not self._has_run:
-            return [failure, *self._end(event.status, now)]
+        text = f"exec {self._name}: {event.error}"
+        fields = {"command": self._name, "error": event.error}
+        actions: list[Action] = [Log("error", "exec_failed", text, fields)]
+        actions += self._answer_restart(text)
+        if not self.run.pid:
+            self.last_end = f"could not be executed: {event.error}"
+            return [*actions, *self._end(event.status, now)]
         decision = self._policy.after_failed_exec(event.status, now)
         if decision.ending:
-            return [failure, Log("error", decision.ending), *self._end(event.status, now)]
-        return [failure, *self._restart(decision, now)]
+            self._ending = decision.ending.removesuffix(", exiting")
+            giving_up = Log("error", "giving_up", decision.ending)
+            return [*actions, giving_up, *self._end(event.status, now)]
+        return [*actions, *self._restart(decision, now)]
 
     # --- The end of a run -----------------------------------------------------------
 
     def _run_ended(self, event: Exited, now: float) -> list[Action]:
         status = event.status
-        run_time = now - self._started_at
-        decision = self._policy.after_run(status, run_time, now)
-        child = f"child (pid {event.pid})"
+        cause, run_time = self._take_end(event, now)
+        decision = self._policy.after_run(status, run_time, now, cause)
         if decision.ending:
-            return [*self._say_ended(event, decision.ending), *self._end(status, now)]
-        usage = ""
-        if status.signal:
-            usage = f", after {format_duration(run_time)}, max RSS {_megabytes(event.max_rss)}"
-        restarting = f"restarting ({self._policy.restarts})"
-        return [
-            Log("info", f"{child} {status}{usage}, {restarting}"),
-            *self._restart(decision, now),
-        ]
+            if "restart" in decision.ending:
+                self._ending = decision.ending.removesuffix(", exiting")
+            return [*self._say_ended(event, decision.ending, now), *self._end(status, now)]
+        fields = self._fields_of_end(event, run_time)
+        text = f"child (pid {event.pid}) {status}{_CAUSES.get(cause, '')}"
+        after, rss = format_duration(run_time), _megabytes(event.max_rss)
+        if event.out_of_memory:
+            text += f", out of memory, max RSS {rss}, after {after}"
+        elif status.signal:
+            text += f", after {after}, max RSS {rss}"
+        text += f", restarting ({self.restarts})"
+        return [Log("info", "exited", text, fields), *self._restart(decision, now)]
 
-    def _say_ended(self, event: Exited, ending: str) -> list[Action]:
+    def _take_end(self, event: Exited, now: float) -> tuple[str, float]:
+        """Note how the run ended; give the cause, if it was our doing, and how long it ran."""
+        cause = self.run.cause
+        self.last_exit = event.status.label
+        if cause in (HUNG, UNHEALTHY):
+            self.last_exit = cause
+        elif event.out_of_memory:
+            self.last_exit = "oom"
+        memory = ", out of memory" if event.out_of_memory else ""
+        self.last_end = f"{event.status}{_CAUSES.get(cause, '')}{memory}"
+        return cause, now - self.run.started_at
+
+    def _fields_of_end(self, event: Exited, run_time: float) -> dict[str, object]:
+        fields: dict[str, object] = {"pid": event.pid, "reason": self.last_exit}
+        if event.status.signal:
+            fields["signal"] = signals.name(event.status.signal)
+            fields["core_dumped"] = event.status.core_dumped
+        else:
+            fields["code"] = event.status.code
+        fields["run_time"] = round(run_time, 3)
+        fields["max_rss"] = event.max_rss * 1024
+        fields["restarts"] = self.restarts
+        return fields
+
+    def _say_ended(self, event: Exited, ending: str, now: float) -> list[Action]:
+        fields = self._fields_of_end(event, now - self.run.started_at)
         child, status = f"child (pid {event.pid})", event.status
-        if status.is_zero:
-            return [Log("info", f"{child} exited, {ending}")]
-        if status.signal in (signals.SIGTERM, signals.SIGINT):
-            by = signals.describe(status.signal)
-            return [Log("info", f"{child} terminated by {by}, exiting")]
         if ending.startswith("max restarts"):
-            return [Log("info", f"{child} {status}"), Log("error", ending)]
-        return [Log("info", f"{child} {status}, {ending}")]
+            text = f"{child} {self.last_end}"
+            return [Log("info", "exited", text, fields), Log("error", "giving_up", ending)]
+        if status.is_zero:
+            text = f"{child} exited, {ending}"
+        elif status.signal in (signals.SIGTERM, signals.SIGINT):
+            text = f"{child} terminated by {signals.describe(status.signal)}, exiting"
+        else:
+            text = f"{child} {self.last_end}, {ending}"
+        return [Log("info", "exited", text, fields)]
 
     def _restart(self, decision: Decision, now: float) -> list[Action]:
+        actions = self._end_watching()
         if not decision.delay:
-            return [self._start()]
+            return [*actions, self._start()]
         self._back_off(decision, now)
+        fields = {"delay": round(decision.delay, 3)}
+        wait = format_duration(decision.backoff or decision.delay)
+        if self._config.notify:
+            actions.append(TellManager(f"STATUS={self.last_end}, next start in {wait}"))
         if decision.backoff:
-            wait = format_duration(decision.backoff)
-            return [Log("info", f"child failing rapidly, delaying restart by {wait}")]
-        return [Log("debug", f"restart is due in {format_duration(decision.delay)}")]
+            text = f"child failing rapidly, delaying restart by {wait}"
+            return [*actions, Log("info", "delayed", text, fields)]
+        return [*actions, Log("debug", "delayed", f"restart is due in {wait}", fields)]
 
     def _back_off(self, decision: Decision, now: float) -> None:
         self.state = BACKOFF
-        self.deadline = now + decision.delay
+        self._keep_timers()
+        self._set_timer(BackoffOver, now, decision.delay)
+
+    def _begin_watching(self, now: float) -> None:
+        """Watch the run that has just begun; there is nothing to it here, see `watched`."""
+
+    def _end_watching(self) -> list[Action]:
+        """Give up what goes on beside a run."""
+        return []
+
+    # --- Ending a run in order to restart it ----------------------------------------
+
+    def _end_run(
+        self, cause: str, signo: int, patience: float, now: float, log: Log
+    ) -> list[Action]:
+        self.state = RESTARTING
+        self.run.cause = cause
+        self._keep_timers()
+        self._set_timer(KillDue, now, patience)
+        # A stopped process acts on no signal but SIGKILL until it is continued.
+        signalling = [SignalCommand(signo), SignalCommand(signals.SIGCONT)]
+        return [*self._end_watching(), log, *signalling]
+
+    def _restart_now(self, _event: RestartRequested, now: float) -> list[Action]:
+        self._restart_requested = True
+        sending = f"sending {signals.describe(signals.SIGTERM)}"
+        text = f"restart requested, {sending} to child (pid {self.run.pid})"
+        log = Log("info", "restart_requested", text, {"pid": self.run.pid})
+        return self._end_run(REQUESTED, signals.SIGTERM, TERM_PATIENCE, now, log)
+
+    def _restart_soon(self, _event: RestartRequested, _now: float) -> list[Action]:
+        self._restart_requested = True  # the run is ending already
+        return [Log("info", "restart_requested", "restart requested, one is under way")]
+
+    def _restart_in_backoff(self, event: RestartRequested, now: float) -> list[Action]:
+        self._restart_requested = True
+        log = Log("info", "restart_requested", "restart requested, not waiting any longer")
+        return [log, *self._start_now(event, now)]
+
+    def _refuse_restart(self, _event: RestartRequested, _now: float) -> list[Action]:
+        return [RestartAnswered("shutting down")]
+
+    def _answer_restart(self, error: str = "") -> list[Action]:
+        if not self._restart_requested:
+            return []
+        self._restart_requested = False
+        return [RestartAnswered(error)]
+
+    def _kill_run(self, _event: KillDue, _now: float) -> list[Action]:
+        text = f"child (pid {self.run.pid}) does not end, killing it"
+        log = Log("info", "killing_child", text, {"pid": self.run.pid})
+        return [log, SignalCommand(signals.SIGKILL)]
+
+    def _tell_if_ready(self) -> list[Action]:
+        if not self._config.notify or self._manager_told or not self.is_ready:
+            return []
+        self._manager_told = True
+        return [TellManager("READY=1")]
 
     # --- Shutdown -------------------------------------------------------------------
 
     def _stop(self, event: StopRequested, now: float) -> list[Action]:
         self.state = STOPPING
-        self._begin_shutdown(event, now)
         # What stands if the command may not be killed, and is left.
         self._set_exit_status(ExitStatus(signal=event.signo))
-        return self._stop_again(event, now)
+        actions = self._begin_shutdown(event, now)
+        return [*self._stop_again(event, now), *actions]
 
     def _stop_again(self, event: StopRequested, _now: float) -> list[Action]:
-        received = f"received {signals.describe(event.signo)}"
         # A stopped process acts on no signal but SIGKILL until it is continued.
         resume = SignalCommand(signals.SIGCONT)
         if event.delivered:
-            return [Log("info", f"{received}, as did child"), resume]
+            return [_received("info", event.signo, ", as did child"), resume]
         target = self._rewrite.get(event.signo, event.signo)
         if not target:
-            return [Log("info", f"{received}, not forwarded (--rewrite)"), resume]
-        return [Log("info", f"{received}, forwarding to child"), SignalCommand(target), resume]
+            return [_received("info", event.signo, ", not forwarded (--rewrite)"), resume]
+        forwarding = _received("info", event.signo, ", forwarding to child")
+        return [forwarding, SignalCommand(target), resume]
 
     def _stop_in_backoff(self, event: StopRequested, now: float) -> list[Action]:
-        self._begin_shutdown(event, now)
-        received = Log("info", f"received {signals.describe(event.signo)}, exiting")
-        return [received, *self._drain(ExitStatus(signal=event.signo))]
+        actions = self._begin_shutdown(event, now)
+        received = _received("info", event.signo, ", exiting")
+        return [received, *actions, *self._drain(ExitStatus(signal=event.signo))]
 
-    def _stopped(self, event: Exited, _now: float) -> list[Action]:
-        return [*self._say_ended(event, "shutting down"), *self._drain(event.status)]
+    def _stopped(self, event: Exited, now: float) -> list[Action]:
+        self._take_end(event, now)
+        return [*self._say_ended(event, "shutting down", now), *self._drain(event.status)]
 
-    def _begin_shutdown(self, event: StopRequested, now: float) -> None:
-        timeout = self._config.stop_timeout
-        self.deadline = None if timeout is None else now + timeout
+    def _begin_shutdown(self, event: StopRequested, now: float) -> list[Action]:
+        self._ending = f"stopped by {signals.describe(event.signo)}"
+        # A run that does not end although it was told to is still killed, so that those
+        # who are to be drained after it get the rest of the runtime's grace period.
+        self._keep_timers(KillDue)
+        if self._config.stop_timeout is not None:
+            self._set_timer(StopTimeoutOver, now, self._config.stop_timeout)
         sent = event.signo if event.delivered else self._rewrite.get(event.signo, event.signo)
         # To a daemon a hang-up means "read your configuration": it would not stop.
         if self._config.drain_signal is None and sent not in (0, signals.SIGHUP):
             self._drain_signal = sent
+        return self._leave_service()
 
     def _end(self, status: ExitStatus, now: float) -> list[Action]:
         timeout = self._config.stop_timeout
-        self.deadline = now + (OWN_END_STOP_TIMEOUT if timeout is None else timeout)
-        return self._drain(status)
+        self._keep_timers()
+        self._set_timer(StopTimeoutOver, now, OWN_END_STOP_TIMEOUT if timeout is None else timeout)
+        return [*self._leave_service(), *self._drain(status)]
+
+    def _leave_service(self) -> list[Action]:
+        """Give up what goes on beside the runs, at the beginning of the end."""
+        actions = [*self._end_watching(), *self._answer_restart("shutting down")]
+        if self._config.notify:
+            actions.append(TellManager("STOPPING=1\nSTATUS=shutting down"))
+        return actions
 
     def _drain(self, status: ExitStatus) -> list[Action]:
         self.state = DRAINING
+        self._keep_timers(StopTimeoutOver)
         self._set_exit_status(status)
         return [AskAdopted(self._drain_signal)]
 
@@ -302,48 +461,50 @@ class Service:
         return [AskAdopted(self._drain_signal)]
 
     def _pass_on(self, event: StopRequested, _now: float) -> list[Action]:
-        received = f"received {signals.describe(event.signo)}"
-        return [Log("info", f"{received}, passing it on"), SignalChildren(event.signo)]
+        return [_received("info", event.signo, ", passing it on"), SignalChildren(event.signo)]
 
     def _kill(self, _event: Event, _now: float) -> list[Action]:
         self.state = KILLING
-        self.deadline = None
+        self._keep_timers()
         return [KillChildren()]
 
-    def _killed(self, event: Exited, _now: float) -> list[Action]:
+    def _killed(self, event: Exited, now: float) -> list[Action]:
+        self._take_end(event, now)
         self._set_exit_status(event.status)
-        return [*self._say_ended(event, "shutting down"), KillChildren()]
+        return [*self._say_ended(event, "shutting down", now), KillChildren()]
 
     def _finish(self, _event: Event, _now: float) -> list[Action]:
         self.state = ENDED
-        self.deadline = None
+        self._keep_timers()
         return []
 
     # --- Other signals --------------------------------------------------------------
 
     def _forward(self, event: SignalReceived, _now: float) -> list[Action]:
-        received = f"received {signals.describe(event.signo)}"
         target = self._rewrite.get(event.signo, event.signo)
         if not target:
-            return [Log("debug", f"{received}, not forwarded (--rewrite)")]
-        return [
-            Log("debug", f"{received}, forwarding to child"),
-            SignalCommand(target, event.value),
-        ]
+            return [_received("debug", event.signo, ", not forwarded (--rewrite)")]
+        forwarding = _received("debug", event.signo, ", forwarding to child")
+        return [forwarding, SignalCommand(target, event.value)]
 
     def _nobody_to_signal(self, event: SignalReceived, _now: float) -> list[Action]:
-        return [Log("debug", f"received {signals.describe(event.signo)}, no child to forward to")]
+        return [_received("debug", event.signo, ", no child to forward to")]
 
     def _nothing(self, _event: Event, _now: float) -> list[Action]:
         return []
+
+
+def _received(level: str, signo: int, what: str) -> Log:
+    text = f"received {signals.describe(signo)}{what}"
+    return Log(level, "signal", text, {"signal": signals.name(signo)})
 
 
 def _megabytes(kib: int) -> str:
     return f"{max(1, round(kib / 1024))} MB"
 
 
-_TRANSITIONS: dict[tuple[str, type[Event]], Callable[[Service, Any, float], list[Action]]] = {
-    (STARTING, Begin): Service._start_now,
+Service.TRANSITIONS = {
+    (STARTING, Begin): Service._begin,
     (STARTING, Started): Service._started,
     (STARTING, ForkFailed): Service._fork_failed,
     (STARTING, ExecFailed): Service._exec_failed,
@@ -351,26 +512,38 @@ _TRANSITIONS: dict[tuple[str, type[Event]], Callable[[Service, Any, float], list
     (RUNNING, StopRequested): Service._stop,
     (RUNNING, SignalReceived): Service._forward,
     (RUNNING, ChildrenReaped): Service._nothing,
-    (BACKOFF, DeadlinePassed): Service._start_now,
+    (RUNNING, RestartRequested): Service._restart_now,
+    (RESTARTING, Exited): Service._run_ended,
+    (RESTARTING, StopRequested): Service._stop,
+    (RESTARTING, SignalReceived): Service._forward,
+    (RESTARTING, ChildrenReaped): Service._nothing,
+    (RESTARTING, KillDue): Service._kill_run,
+    (RESTARTING, RestartRequested): Service._restart_soon,
+    (BACKOFF, BackoffOver): Service._start_now,
     (BACKOFF, StopRequested): Service._stop_in_backoff,
     (BACKOFF, SignalReceived): Service._nobody_to_signal,
     (BACKOFF, ChildrenReaped): Service._nothing,
     (BACKOFF, NoChildren): Service._nothing,
+    (BACKOFF, RestartRequested): Service._restart_in_backoff,
     (STOPPING, Exited): Service._stopped,
     (STOPPING, StopRequested): Service._stop_again,
     (STOPPING, SignalReceived): Service._forward,
     (STOPPING, ChildrenReaped): Service._nothing,
-    (STOPPING, DeadlinePassed): Service._kill,
+    (STOPPING, KillDue): Service._kill_run,
+    (STOPPING, StopTimeoutOver): Service._kill,
+    (STOPPING, RestartRequested): Service._refuse_restart,
     (DRAINING, StopRequested): Service._pass_on,
     (DRAINING, SignalReceived): Service._nobody_to_signal,
     (DRAINING, ChildrenReaped): Service._ask_newly_adopted,
     (DRAINING, NoChildren): Service._finish,
-    (DRAINING, DeadlinePassed): Service._kill,
+    (DRAINING, StopTimeoutOver): Service._kill,
+    (DRAINING, RestartRequested): Service._refuse_restart,
     (KILLING, Exited): Service._killed,
     (KILLING, StopRequested): Service._nothing,
     (KILLING, SignalReceived): Service._nothing,
     (KILLING, ChildrenReaped): Service._kill,
     (KILLING, NoChildren): Service._finish,
     (KILLING, NoneKillable): Service._finish,
+    (KILLING, RestartRequested): Service._refuse_restart,
     (ENDED, ChildrenReaped): Service._nothing,
 }

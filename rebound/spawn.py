@@ -1,4 +1,4 @@
-"""Starting the command, as untouched by rebound as if it had been executed directly."""
+"""Starting a process, as untouched by rebound as if it had been executed directly."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from rebound.exitstatus import EXEC_FAILED, NOT_FOUND, ExitStatus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    FileActions = Sequence[tuple[Any, ...]]
 
 _OUT_OF_MEANS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
@@ -23,19 +24,22 @@ class Spawner:
     def __init__(
         self,
         command: Sequence[str],
-        environment: Mapping[bytes, bytes],
         inherited: linux.Inherited,
+        *,
         own_group: bool,
     ) -> None:
         self._command = list(command)
-        self._environment = environment
         self._mask = sorted(inherited.mask)
         # Exec keeps ignored signals ignored, and Python ignores two that were not so before.
         # With all of them named, the C library need not ask the kernel about each of the rest.
         self._defaults = sorted(linux.valid_signals() - inherited.ignored)
-        self._group: dict[str, Any] = {"setpgroup": 0} if own_group else {}
+        self._options: dict[str, Any] = {"setpgroup": 0} if own_group else {}
 
-    def spawn(self) -> int:
+    def spawn(
+        self,
+        environment: Mapping[bytes, bytes],
+        file_actions: FileActions = (),
+    ) -> int:
         """Start the command, give its pid; its exec has succeeded then.
 
         glibc and musl spawn with CLONE_VFORK and report a failed exec as an error of the
@@ -44,11 +48,53 @@ class Spawner:
         return os.posix_spawnp(
             self._command[0],
             self._command,
-            self._environment,
+            environment,
+            file_actions=file_actions,
             setsigmask=self._mask,
             setsigdef=self._defaults,
-            **self._group,
+            **self._options,
         )
+
+
+class ScoredSpawner(Spawner):
+    """Has processes start with an oom_score_adj of their own (proc(5)).
+
+    A child inherits it, so rebound takes it on while it starts one.  Whoever may raise the
+    value may lower it again to what it was: that takes no privilege.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        inherited: linux.Inherited,
+        *,
+        own_group: bool,
+        oom_score_adj: int,
+        say: Callable[[str], None],
+    ) -> None:
+        super().__init__(command, inherited, own_group=own_group)
+        self._value = oom_score_adj
+        self._say = say
+
+    def spawn(
+        self,
+        environment: Mapping[bytes, bytes],
+        file_actions: FileActions = (),
+    ) -> int:
+        """Start the command with that value, or, where it cannot be set, say so and without."""
+        try:
+            before = linux.oom_score_adj()
+            linux.set_oom_score_adj(self._value)
+        except OSError as error:
+            self._say(f"cannot set oom_score_adj to {self._value}: {error.strerror}")
+            return super().spawn(environment, file_actions)
+        try:
+            return super().spawn(environment, file_actions)
+        finally:
+            try:
+                linux.set_oom_score_adj(before)
+            except OSError as error:
+                self._say(f"cannot set oom_score_adj back to {before}: {error.strerror}")
 
 
 def is_out_of_means(error: OSError) -> bool:

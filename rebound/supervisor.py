@@ -4,6 +4,8 @@ A crash: the pidfd and the signalfd become readable, `_reap` waits for all that 
 service answers `Exited` with `Start`, `_start` spawns.  A stop: the signalfd gives SIGTERM,
 the service answers `SignalCommand`; the command ends, `AskAdopted` asks what it left behind,
 and with the last child (ECHILD) `run` returns.
+
+What an option needs, and what the first start does not, is imported where it is used.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from __future__ import annotations
 import os
 import time
 
-from rebound import linux, reaper, service, signals, spawn
+from rebound import events, linux, reaper, service, signals, spawn
+from rebound.adopted import Adopted
 from rebound.config import Config
 from rebound.exitstatus import UNKNOWN, ExitStatus
 from rebound.log import Log
@@ -22,9 +25,16 @@ from rebound.terminal import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
+    from rebound.cgroup import OomKills
+    from rebound.checker import Checker
+    from rebound.control import Control
     from rebound.loop import Signal
+    from rebound.manager import Manager
+    from rebound.notifysocket import NotifySocket
+    from rebound.runsocket import RunSocket
 
 _SHUTDOWN_SIGNALS = (signals.SIGTERM, signals.SIGINT)
 _STOP_SIGNALS = (signals.SIGTSTP, signals.SIGTTIN, signals.SIGTTOU)
@@ -39,9 +49,6 @@ _TERMINAL_SIGNALS = (
 
 _REAP_BATCH = 512
 """How many ends are handled before signals are looked at again."""
-
-_MOST_NAMES = 10
-"""How many processes one line of the log names."""
 
 
 def supervise(command: Sequence[str], config: Config | None = None) -> int:
@@ -75,23 +82,78 @@ class Supervisor:
         if not command or isinstance(command, str) or any("\0" in word for word in command):
             raise ValueError("the command must be a list of words without NUL characters")
         self._config = config
-        self._log = Log(config.verbosity)
-        self._service = Service(command[0], config, RestartPolicy(config, _chance))
-        self._spawner = spawn.Spawner(command, environment, inherited, config.in_own_group)
+        self._name = command[0]
+        self._log = Log(config.verbosity, config.log_format)
+        self._service = self._make_service()
+        self._spawner = self._make_spawner(command, inherited)
+        self._environment = dict(environment)  # changes with each run
+        self._environment.pop(b"REBOUND_LAST_EXIT", None)
         ignored = inherited.ignored - {signals.SIGCHLD}  # see linux.stop_ignoring_children
-        self._loop = Loop(ignored, lambda text: self._log.write("error", text))
+        self._loop = Loop(ignored, self._say_error)
         self._terminal = Terminal()
         self._job_control = config.in_own_group and self._terminal.exists
+        self._adopted = Adopted(self._log)
         self._own_pid = os.getpid()
         self._pid: int | None = None  # the command; None as soon as it is reaped
         self._pidfd: int | None = None
         self._pidfd_refused = False
+        self._kill_sent = False  # to the present run
         self._reap_due = False
         # Only what needs it pays for the second system call.
-        self._look = self._before_reaping if config.kill_group else None
-        self._asked: set[int] = set()
-        self._killed: set[int] = set()
+        needs_look = config.kill_group or config.health_command
+        self._look = self._before_reaping if needs_look else None
         self._mistakes = 0
+
+        self._oom_kills: OomKills | None = None
+        self._run_socket: RunSocket | None = None
+        self._control: Control | None = None  # once somebody asks
+        self._manager: Manager | None = None
+        self._notify_socket: NotifySocket | None = None
+        self._checker: Checker | None = None
+        self._actions: dict[type[events.Action], Callable[[Any], events.Event | None]] = {
+            events.Log: self._write_log,
+            events.Start: self._start,
+            events.SignalCommand: self._signal_command,
+            events.AskAdopted: self._ask_adopted,
+            events.SignalChildren: self._signal_children,
+            events.KillChildren: self._kill_children,
+        }
+        self._add_options(inherited)
+
+    def _make_service(self) -> Service:
+        policy = RestartPolicy(self._config, _chance)
+        if self._config.watchdog is None and not self._config.health_command:
+            return Service(self._name, self._config, policy)
+        from rebound.watched import WatchedService
+
+        return WatchedService(self._name, self._config, policy)
+
+    def _make_spawner(self, command: Sequence[str], inherited: linux.Inherited) -> spawn.Spawner:
+        own_group, score = self._config.in_own_group, self._config.oom_score_adj
+        if score is None:
+            return spawn.Spawner(command, inherited, own_group=own_group)
+        return spawn.ScoredSpawner(
+            command, inherited, own_group=own_group, oom_score_adj=score, say=self._say_error
+        )
+
+    def _add_options(self, inherited: linux.Inherited) -> None:
+        """Load and add what was asked for beyond the plain supervision."""
+        config = self._config
+        if config.watchdog is not None:
+            from rebound.notifysocket import NotifySocket
+
+            self._notify_socket = NotifySocket(self._loop, self._step)
+        if config.health_command:
+            from rebound.checker import Checker
+
+            health_command = ["/bin/sh", "-c", config.health_command]
+            spawner = spawn.Spawner(health_command, inherited, own_group=True)
+            self._checker = Checker(spawner, self._environment, self._loop, self._log, self._step)
+            self._actions[events.CheckHealth] = self._checker.start
+            self._actions[events.KillCheck] = self._checker.kill
+        if config.notify:
+            self._actions[events.TellManager] = self._tell_nobody
+            self._find_manager()
 
     def run(self) -> int:
         """Supervise until nothing is left; all signals must be blocked.  Returns the status."""
@@ -107,14 +169,18 @@ class Supervisor:
                 except Exception as error:
                     self._survive(error)
                 turn = self._turn
+            if self._service.exit_status and self._config.termination_log:
+                self._leave_message()
         finally:
-            self._loop.close()
-            self._terminal.close()
-            self._log.close()
+            self._close()
         return self._service.exit_status
 
     def _first_turn(self) -> None:
-        self._step(service.Begin())
+        self._step(events.Begin())
+        # What follows can wait until the command has started.
+        self._look_at_oom_kills()
+        if self._config.run_directory:
+            self._open_run_socket()
 
     def _turn(self) -> None:
         """Wait once, and handle all that has happened."""
@@ -123,24 +189,39 @@ class Supervisor:
             timeout: float | None = 0.0
         else:
             timeout = None if deadline is None else deadline - time.monotonic()
-        received, ended = self._loop.wait(timeout)
+        received, ready = self._loop.wait(timeout)
         # Signals first: a stop that came together with a crash prevents the restart.
         for signal in received:
             self._take_signal(signal)
-        if ended:
-            self._reap_command()
+        for handler in ready:
+            handler()
         if self._reap_due:
             self._reap()
         # Ends before deadlines: what has ended in time is not killed for being late.
         deadline = self._service.deadline
         if deadline is not None and time.monotonic() >= deadline:
-            self._step(service.DeadlinePassed())
+            self._step(events.DeadlinePassed())
 
     def _survive(self, error: Exception) -> None:
         """Go on after a mistake of ours: it must neither end PID 1 nor keep a CPU busy."""
         self._mistakes += 1
-        self._log.write("error", f"internal error, going on: {error!r}")
+        self._log.write("error", "internal_error", f"internal error, going on: {error!r}")
         time.sleep(min(self._mistakes / 100, 1.0))
+
+    def _close(self) -> None:
+        self._close_run_socket()
+        if self._oom_kills:
+            self._oom_kills.close()
+        if self._notify_socket:
+            self._notify_socket.close()
+        if self._manager:
+            self._manager.close()
+        self._loop.close()
+        self._terminal.close()
+        self._log.close()
+
+    def _say_error(self, text: str) -> None:
+        self._log.write("error", "error", text)
 
     # --- From the kernel to events --------------------------------------------------
 
@@ -161,9 +242,9 @@ class Supervisor:
         # A shell that is hung up passes SIGHUP on by kill(2); then the terminal is gone.
         hung_up = signo == signals.SIGHUP and (by_terminal or self._terminal.is_gone())
         if signo in _SHUTDOWN_SIGNALS or hung_up:
-            self._step(service.StopRequested(signo, delivered))
+            self._step(events.StopRequested(signo, delivered))
         elif not delivered:
-            self._step(service.SignalReceived(signo, signal.value))
+            self._step(events.SignalReceived(signo, signal.value))
         if by_terminal and signo in _STOP_SIGNALS:
             linux.suspend(signo)
 
@@ -197,166 +278,165 @@ class Supervisor:
                 break
             if ended is None:
                 break
-            # The pid may be given to a new process now.
-            self._asked.discard(ended.pid)
-            self._killed.discard(ended.pid)
+            self._adopted.forget(ended.pid)
             if ended.pid == self._pid:
                 # Signals are looked at before what it may have become is waited for.
                 self._reap_due = True
                 self._command_ended(ended)
                 break
             adopted_ended = True
-            self._log.write("debug", f"reaped adopted process (pid {ended.pid}), {ended.status}")
+            if self._checker and ended.pid == self._checker.pid:
+                self._checker.ended(ended.status)
+                continue
+            text = f"reaped adopted process (pid {ended.pid}), {ended.status}"
+            fields = {"pid": ended.pid, "reason": ended.status.label}
+            self._log.write("debug", "reaped", text, fields)
         else:
             self._reap_due = True
         if none_left:
             self._no_children()
         elif adopted_ended:
-            self._step(service.ChildrenReaped())
+            self._step(events.ChildrenReaped())
 
     def _no_children(self) -> None:
         state = self._service.state
         if state in (service.DRAINING, service.KILLING):
-            self._step(service.NoChildren())
-        elif state in (service.RUNNING, service.STOPPING):
+            self._step(events.NoChildren())
+        elif state in (service.RUNNING, service.RESTARTING, service.STOPPING):
             self._command_lost()
 
     def _command_lost(self) -> None:
         # Another part of the process has waited for it: how it ended is not known.
-        self._log.write("error", f"child (pid {self._pid}) was reaped by someone else")
-        self._command_ended(service.Exited(self._pid or 0, ExitStatus(code=UNKNOWN)))
+        text = f"child (pid {self._pid}) was reaped by someone else"
+        self._log.write("error", "reaped_elsewhere", text, {"pid": self._pid})
+        self._command_ended(events.Exited(self._pid or 0, ExitStatus(code=UNKNOWN)))
 
     def _before_reaping(self, pid: int, status: ExitStatus) -> None:
-        if pid == self._pid and self._service.would_restart(status, time.monotonic()):
+        if self._checker and pid == self._checker.pid:
+            self._checker.kill()  # what it left in its group
+        elif (
+            pid == self._pid
+            and self._config.kill_group
+            and self._service.would_restart(status, time.monotonic())
+        ):
             linux.send(-pid, signals.SIGKILL)
 
-    def _command_ended(self, ended: service.Exited) -> None:
+    def _command_ended(self, ended: events.Exited) -> None:
         self._pid = None
-        self._killed.discard(ended.pid)
+        self._adopted.forget(ended.pid)
         if self._pidfd is not None:
             # A pidfd stays readable after its process was reaped: the loop would spin.
             self._loop.close_watched(self._pidfd)
             self._pidfd = None
+        if self._notify_socket:
+            self._notify_socket.close()
         self._terminal.take_back()
+        killed_by_others = ended.status.signal == signals.SIGKILL and not self._kill_sent
+        if killed_by_others and self._oom_kills and self._oom_kills.have_grown():
+            ended = events.Exited(ended.pid, ended.status, ended.max_rss, True)
         self._step(ended)
+
+    def _look_at_oom_kills(self) -> None:
+        try:
+            from rebound.cgroup import OomKills
+        except (ImportError, OSError):  # even to load it takes a free descriptor
+            return
+        self._oom_kills = OomKills()
 
     # --- From actions to the kernel -------------------------------------------------
 
-    def _step(self, event: service.Event) -> None:
-        next_event: service.Event | None = event
+    def _step(self, event: events.Event) -> None:
+        next_event: events.Event | None = event
         while next_event is not None:
             actions = self._service.step(next_event, time.monotonic())
             next_event = None
             for action in actions:
                 next_event = self._act(action) or next_event
 
-    def _act(self, action: service.Action) -> service.Event | None:
+    def _act(self, action: events.Action) -> events.Event | None:
         """Carry out one action; return the event that it led to at once, if any."""
-        if isinstance(action, service.Log):
-            self._log.write(action.level, action.text)
-        elif isinstance(action, service.Start):
-            return self._start()
-        elif isinstance(action, service.SignalCommand):
-            self._signal_command(action.signo, action.value)
-        elif isinstance(action, service.AskAdopted):
-            self._ask_adopted(action.signo)
-        elif isinstance(action, service.SignalChildren):
-            for pid in linux.children():
-                self._send(pid, action.signo)
-        elif isinstance(action, service.KillChildren):
-            return self._kill_children()
-        return None
+        return self._actions[type(action)](action)
 
-    def _start(self) -> service.Event:
+    def _write_log(self, action: events.Log) -> None:
+        self._log.write(action.level, action.event, action.text, action.fields)
+
+    def _start(self, _action: events.Start) -> events.Event:
         try:
-            pid = self._spawner.spawn()
+            if self._notify_socket and self._config.watchdog:
+                self._notify_socket.open(self._environment, self._config.watchdog)
+            self._environment[b"REBOUND_RESTARTS"] = b"%d" % self._service.restarts
+            if self._service.last_exit:
+                self._environment[b"REBOUND_LAST_EXIT"] = self._service.last_exit.encode()
+            pid = self._spawner.spawn(self._environment)
         except OSError as error:
             text = error.strerror or str(error)
             if spawn.is_out_of_means(error):
-                return service.ForkFailed(text)
-            return service.ExecFailed(text, spawn.exec_failure(error))
+                return events.ForkFailed(text)
+            return events.ExecFailed(text, spawn.exec_failure(error))
         except Exception as error:  # MemoryError: each start must lead to an event
-            return service.ForkFailed(repr(error))
+            return events.ForkFailed(repr(error))
         self._pid = pid
+        self._kill_sent = False
+        if self._notify_socket:
+            self._notify_socket.begin(pid)
         if self._job_control:
             self._terminal.lend(pid)
         # vfork(2) has woken us in the middle of the command's exec, often on the same CPU.
         # Let it go on first: all that is left to do here can wait.
         os.sched_yield()
-        self._watch(pid)
-        return service.Started(pid)
+        self._watch_command(pid)
+        if self._oom_kills:
+            self._oom_kills.mark()
+        return events.Started(pid)
 
-    def _watch(self, pid: int) -> None:
+    def _watch_command(self, pid: int) -> None:
         try:
             pidfd = linux.open_pidfd(pid)
         except OSError as error:
             if not self._pidfd_refused:
-                self._log.write(
-                    "info", f"pidfd_open: {error.strerror}, going on with SIGCHLD alone"
-                )
+                text = f"pidfd_open: {error.strerror}, going on with SIGCHLD alone"
+                self._log.write("info", "no_pidfd", text)
                 self._pidfd_refused = True
             return
         try:
-            self._loop.watch(pidfd)
+            self._loop.watch(pidfd, self._reap_command)
         except OSError:  # ENOMEM, ENOSPC (max_user_watches): SIGCHLD does
             os.close(pidfd)
             return
         self._pidfd = pidfd
 
-    def _signal_command(self, signo: int, value: int | None) -> None:
-        pid = self._pid
+    def _signal_command(self, action: events.SignalCommand) -> None:
+        pid, signo = self._pid, action.signo
         if pid is None:
             return
+        self._kill_sent |= signo == signals.SIGKILL
         if self._config.signal_group:
             # A command that has left its group is still to be told.
             error = linux.send(-pid, signo) and linux.send(pid, signo)
-        elif value is not None:
-            error = linux.queue(pid, signo, value)
+        elif action.value is not None:
+            error = linux.queue(pid, signo, action.value)
         else:
             error = linux.send(pid, signo)
         if error:
-            self._log.write(
-                "error",
-                f"cannot send {signals.describe(signo)} to child (pid {pid}): {error.strerror}",
-            )
+            text = f"cannot send {signals.describe(signo)} to child (pid {pid}): {error.strerror}"
+            fields = {"signal": signals.name(signo), "pid": pid, "error": error.strerror}
+            self._log.write("error", "signal_failed", text, fields)
 
-    def _ask_adopted(self, signo: int) -> None:
+    def _ask_adopted(self, action: events.AskAdopted) -> None:
         self._reap_due = True  # perhaps nothing is left: only wait(2) knows
-        if not linux.has_proc():
-            self._log.write("debug", "no /proc here, finding adopted processes by wait(2) alone")
-        asked = linux.children(self._asked)
-        for pid in asked:
-            self._asked.add(pid)
-            self._send(pid, signo)
-        if asked:
-            self._log.write(
-                "info",
-                f"asking adopted processes to stop with {signals.describe(signo)}: {_names(asked)}",
-            )
+        self._adopted.ask(action.signo, self._known_children())
 
-    def _kill_children(self) -> service.Event | None:
-        self._reap_due = True
-        children = linux.children()
-        refused = [pid for pid in children if linux.send(pid, signals.SIGKILL)]
-        killed = [pid for pid in children if pid not in self._killed and pid not in refused]
-        self._killed.update(killed)
-        if killed:
-            self._log.write("error", f"stop timeout is over, killing {_names(killed)}")
-        if children and len(refused) == len(children):
-            self._log.write("error", f"not permitted to kill, leaving {_names(refused)}")
-            return service.NoneKillable()
-        return None
+    def _signal_children(self, action: events.SignalChildren) -> None:
+        self._adopted.pass_on(action.signo)
 
-    def _send(self, pid: int, signo: int) -> None:
-        error = linux.send(pid, signo)
-        # A stopped process acts on no signal but SIGKILL until it is continued.
-        linux.send(pid, signals.SIGCONT)
-        if error:
-            self._log.write(
-                "error",
-                f"cannot send {signals.describe(signo)} to {linux.process_name(pid)}: "
-                f"{error.strerror}",
-            )
+    def _kill_children(self, _action: events.KillChildren) -> events.Event | None:
+        self._reap_due = self._kill_sent = True
+        return None if self._adopted.kill() else events.NoneKillable()
+
+    def _known_children(self) -> list[int]:
+        """List the children that were started here, not adopted."""
+        checking = self._checker.pid if self._checker else 0
+        return [pid for pid in (self._pid, checking) if pid]
 
     # --- Job control, with the command in a group of its own ------------------------
 
@@ -385,13 +465,82 @@ class Supervisor:
         self._terminal.lend(self._pid)
         return linux.send(-self._pid, signals.SIGCONT) is None
 
+    # --- Status and control ---------------------------------------------------------
+
+    def _open_run_socket(self) -> None:
+        directory = self._config.run_directory
+        try:
+            from rebound.runsocket import RunSocket
+
+            self._run_socket = RunSocket(directory)
+            self._loop.watch(self._run_socket.fd, self._serve)
+        except (ImportError, OSError) as error:
+            # A read-only root, another user's directory, no descriptor left.
+            why = getattr(error, "strerror", None) or error
+            text = f"no socket for --status in {directory}: {why}"
+            self._log.write("debug", "no_control", text)
+
+    def _serve(self) -> None:
+        """Take the clients that wait at the socket, or close it: the loop must not spin."""
+        if not self._run_socket:
+            return
+        try:
+            if self._control is None:
+                from rebound.control import Control
+
+                fd = self._run_socket.fd
+                self._control = Control(fd, self._loop, self._describe, self._step)
+                self._actions[events.RestartAnswered] = self._control.answer_restart
+            served = self._control.accept()
+        except (ImportError, OSError):  # not even a descriptor to load it
+            served = False
+        if not served:
+            self._log.write("error", "no_control", "no descriptor left, --status ends here")
+            self._close_run_socket()
+
+    def _close_run_socket(self) -> None:
+        if self._control:
+            self._control.close()
+            self._control = None
+        if self._run_socket:
+            # The spare descriptor of `control` is one of the same socket.
+            self._loop.ignore(self._run_socket.fd)
+            self._run_socket.close()
+            self._run_socket = None
+
+    def _describe(self) -> dict[str, object]:
+        from rebound import status
+
+        adopted = len(linux.children(self._known_children()))
+        return status.describe(self._service, self._name, self._own_pid, self._pid, adopted)
+
+    def _leave_message(self) -> None:
+        path = self._config.termination_log
+        try:
+            from rebound import termination
+
+            termination.write_message(path, self._service.explain_end(time.monotonic()))
+        except (ImportError, OSError) as error:
+            why = getattr(error, "strerror", None) or error
+            text = f"no termination message in {path}: {why}"
+            self._log.write("debug", "no_termination_message", text)
+
+    def _find_manager(self) -> None:
+        from rebound.manager import Manager
+
+        address = self._environment.get(b"NOTIFY_SOCKET")
+        if not address:
+            return  # as for sd_notify(3), that is no error: nobody wants to know
+        try:
+            self._manager = Manager(address, self._loop, self._log)
+        except OSError as error:
+            self._say_error(f"no service manager at $NOTIFY_SOCKET: {error.strerror or error}")
+        else:
+            self._actions[events.TellManager] = self._manager.tell
+
+    def _tell_nobody(self, _action: events.TellManager) -> None:
+        pass
+
 
 def _chance() -> float:
     return os.urandom(1)[0] / 255
-
-
-def _names(pids: list[int]) -> str:
-    names = [linux.process_name(pid) for pid in pids[:_MOST_NAMES]]
-    if len(pids) > _MOST_NAMES:
-        names.append(f"and {len(pids) - _MOST_NAMES} more")
-    return ", ".join(names)

@@ -19,6 +19,14 @@ for signo in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(signo, signal.SIG_DFL)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where rebound makes its sockets, unless a test says otherwise: not in the system's /run."""
+    directory = tmp_path_factory.mktemp("run")
+    os.environ["REBOUND_RUN_DIR"] = str(directory)
+    return directory
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., helpers.Supervised]]:
     """Start rebound with these arguments; whatever runs at the test's end is killed."""

@@ -67,4 +67,4 @@ def test_arguments_and_environment_of_any_bytes():
     result = subprocess.run(
         [REBOUND, "-q", "/usr/bin/env"], env={b"X\xff": odd}, capture_output=True
     )
-    assert result.stdout == b"X\xff=" + odd + b"\n"
+    assert result.stdout == b"X\xff=" + odd + b"\nREBOUND_RESTARTS=0\n"

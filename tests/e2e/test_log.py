@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -10,6 +11,7 @@ import resource
 import signal
 import socket
 import subprocess
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -127,3 +129,77 @@ def test_the_lines_of_a_crash_with_usage_and_core():
         r"after [\d.]+m?s, max RSS \d+ MB, restarting \(1\)",
         line,
     )
+
+
+# --- For programs -------------------------------------------------------------------------
+
+
+def records(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_json_is_one_object_a_line_with_stable_names():
+    result = run(
+        "-v", "--log-format", "json", "-r1", "-b1", "--max-delay=1ms", "sh", "-c", "exit 3"
+    )
+    lines = records(result.stderr)
+    events = [line["event"] for line in lines]
+    assert events == [
+        "starting",
+        "started",
+        "exited",
+        "delayed",
+        "starting",
+        "started",
+        "exited",
+        "giving_up",
+    ]
+    assert all(list(line)[:3] == ["ts", "level", "event"] for line in lines)
+    assert all(list(line)[-1] == "msg" for line in lines)
+    stamps = [line["ts"] for line in lines]
+    assert stamps == sorted(stamps)
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(stamps[0])) < timedelta(minutes=1)
+    ended = lines[2]
+    assert ended["pid"] == lines[1]["pid"]
+    assert (ended["reason"], ended["code"], ended["restarts"]) == ("exit:3", 3, 1)
+    assert ended["max_rss"] > 100_000
+    assert lines[-1]["level"] == "error"
+
+
+def test_json_of_any_name():
+    result = run("--log-format", "json", 'no\nsuch\x1b[31m\udcff"' + "x" * 5000)
+    assert [line["event"] for line in records(result.stderr)] == ["starting", "exec_failed"]
+    assert all(len(line) < 4096 for line in result.stderr.splitlines())
+
+
+def test_json_of_an_own_error():
+    result = run("--log-format", "json", "--no-such-option")
+    [line] = records(result.stderr)
+    assert (result.returncode, line["event"]) == (125, "own_error")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_what_could_not_be_written_is_counted(start, log_format):
+    """And the count is written when there is room again, before the next line."""
+    reading, writing = os.pipe()
+    with open(reading, "rb", buffering=0) as reader, open(writing, "wb") as stderr:
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+        command = program("record_signals.py")
+        rebound = start("-v", "--log-format", log_format, *command, stderr=stderr)
+        rebound.wait_ready()
+        for times in range(200):
+            rebound.send(signal.SIGUSR1)
+            rebound.wait_until(lambda times=times: len(rebound.lines("signal")) > times)
+        reader.read(4096)
+        rebound.send(signal.SIGUSR2)
+        rebound.wait_until(lambda: len(rebound.lines("signal")) > 200)
+        lines = reader.read(4096).decode().splitlines()
+        rebound.send(signal.SIGTERM)
+        rebound.wait()
+    if log_format == "json":
+        dropped, after, *_ = records("\n".join(lines[-2:]))
+        assert (dropped["event"], after["signal"]) == ("dropped", "SIGUSR2")
+        assert 100 < dropped["count"] < 200
+    else:
+        assert re.fullmatch(r"rebound: 1\d\d messages could not be written", lines[-2])
+        assert "SIGUSR2" in lines[-1]

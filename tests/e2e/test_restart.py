@@ -136,8 +136,11 @@ def test_each_run_is_the_same(tmp_path):
     def written() -> list[bytes]:
         return [(tmp_path / name).read_bytes() for name in ("env", "args", "dir", "mask")]
 
-    for _ in range(3):
-        subprocess.run(command, check=False, **places)
+    for restarts in range(3):
+        # All but these two, with which rebound tells the run of the ones before.
+        told = {"REBOUND_RESTARTS": str(restarts)}
+        told |= {"REBOUND_LAST_EXIT": "exit:1"} if restarts else {}
+        subprocess.run(command, check=False, **{**places, "env": {**env, **told}})
     expected = written()
     for path in tmp_path.iterdir():
         path.unlink()
@@ -150,7 +153,17 @@ def test_nothing_is_added_to_the_environment(locale):
     """PEP 538: Python sets LC_CTYPE in the C locale."""
     env = {"ONLY": "this", **locale}
     expected = "".join(f"{name}={value}\n" for name, value in env.items())
-    assert run("-q", "/usr/bin/env", env=env).stdout == expected
+    assert run("-q", "/usr/bin/env", env=env).stdout == expected + "REBOUND_RESTARTS=0\n"
+
+
+def test_each_run_is_told_of_the_ones_before():
+    """And not of those of a rebound outside."""
+    script = "echo $REBOUND_RESTARTS $REBOUND_LAST_EXIT; case $REBOUND_RESTARTS in "
+    script += "0) exit 3;; 1) kill -SEGV $$;; 2) kill -KILL $$;; 3) kill -RTMIN $$;; esac"
+    env = {**os.environ, "REBOUND_RESTARTS": "7", "REBOUND_LAST_EXIT": "oom"}
+    result = run("-b0", "sh", "-c", script, env=env)
+    ends = ["", " exit:3", " signal:SIGSEGV", " signal:SIGKILL", " signal:SIGRTMIN"]
+    assert result.stdout.splitlines() == [f"{run}{end}" for run, end in enumerate(ends)]
 
 
 def test_rebound_options_come_first_and_stay_here():

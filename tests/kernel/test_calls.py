@@ -193,23 +193,45 @@ def loop():
 
 def test_the_loop_is_empty_only_on_timeout(loop):
     linux.block_signals()
-    assert loop.wait(0) == ((), False)
-    assert loop.wait(0.001) == ((), False)
+    assert loop.wait(0) == ((), [])
+    assert loop.wait(0.001) == ((), [])
     os.kill(os.getpid(), signal.SIGHUP)  # is not for us
-    assert loop.wait(0) == ((), False)
+    assert loop.wait(0) == ((), [])
     os.kill(os.getpid(), signal.SIGUSR1)
     received, ready = loop.wait(None)
-    assert ([info.signo for info in received], ready) == ([10], False)
+    assert ([info.signo for info in received], ready) == ([10], [])
+
+
+def handler():
+    raise AssertionError("the loop calls nothing")
 
 
 def test_the_loop_tells_of_watched_descriptors(loop):
     linux.block_signals()
     reading, writing = os.pipe()
-    loop.watch(reading)
-    assert loop.wait(0) == ((), False)
+    loop.watch(reading, handler)
+    assert loop.wait(0) == ((), [])
     os.write(writing, b"x")
-    assert loop.wait(10**9) == ((), True)
-    assert loop.wait(-5) == ((), True)
-    loop.close_watched(reading)
-    assert loop.wait(0) == ((), False)
+    assert loop.wait(10**9) == ((), [handler])
+    assert loop.wait(-5) == ((), [handler])
+    loop.ignore(reading)
+    assert loop.wait(0) == ((), [])
+    loop.watch(writing, handler, writable=True)
+    assert loop.wait(0) == ((), [handler])
+    loop.close_watched(writing)
+    assert loop.wait(0) == ((), [])
+    os.close(reading)
     loop.close()
+
+
+def test_without_descriptors_each_handler_may_have_something_to_do(loop):
+    linux.block_signals()
+    reading, _writing = os.pipe()
+    loop.watch(reading, handler)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        received, ready = loop.wait(0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (received, ready) == ([], [handler])

@@ -181,7 +181,7 @@ def test_rewrites_are_read(text: str, pair: tuple[int, int]) -> None:
 @pytest.mark.parametrize("text", ["on-failure", "always", "never"])
 def test_choices_are_read(text: str) -> None:
     """As they are written."""
-    assert config.parse_choice(text) == text
+    assert config.parse_restart(text) == text
 
 
 WRONG = [
@@ -192,7 +192,7 @@ WRONG = [
     *((config.parse_statuses, text, "0 to 255") for text in ("", "256", "1,", "1, 2", "-1", "OK")),
     *((config.parse_rewrite, text, "FROM:TO") for text in ("", "TERM", "15")),
     *((config.parse_rewrite, text, "1 to 64") for text in (":", "TERM:", "0:TERM", "TERM:INT:HUP")),
-    *((config.parse_choice, text, "on-failure, always, never") for text in ("", "Always", "no")),
+    *((config.parse_restart, text, "on-failure, always, never") for text in ("", "Always", "no")),
 ]
 
 
@@ -209,7 +209,7 @@ PARSERS = [
     config.parse_rate,
     config.parse_statuses,
     config.parse_rewrite,
-    config.parse_choice,
+    config.parse_restart,
 ]
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rebound import options
 from rebound.config import Config
 from rebound.exitstatus import StatusSet
-from rebound.options import HELP_FLAG, OPTIONS, VERSION_FLAG, UsageError, format_help, parse
+from rebound.options import ACTION, JSON, OPTIONS, UsageError, format_help, parse
 
 FLAGS = [
     ("-0", "--restart-on-zero"),
@@ -22,6 +23,10 @@ FLAGS = [
     ("-v", "--verbose"),
     ("-h", "--help"),
     ("--version",),
+    ("--notify",),
+    ("--status",),
+    ("--restart-now",),
+    ("--json",),
 ]
 VALUED = [
     ("--restart",),
@@ -36,6 +41,15 @@ VALUED = [
     ("--drain-signal",),
     ("--stop-timeout",),
     ("-p", "--parent-death-signal"),
+    ("--watchdog",),
+    ("--health-cmd",),
+    ("--health-interval",),
+    ("--health-timeout",),
+    ("--health-start-period",),
+    ("--health-retries",),
+    ("--oom-score-adj",),
+    ("--termination-log",),
+    ("--log-format",),
 ]
 SPELLINGS = [spelling for option in FLAGS + VALUED for spelling in option]
 VALUED_SPELLINGS = [spelling for option in VALUED for spelling in option]
@@ -93,9 +107,22 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("--quiet", {"verbosity": "quiet"}),
     ("-v", {"verbosity": "verbose"}),
     ("--verbose", {"verbosity": "verbose"}),
-    ("-h", {HELP_FLAG: True}),
-    ("--help", {HELP_FLAG: True}),
-    ("--version", {VERSION_FLAG: True}),
+    ("--watchdog 10s", {"watchdog": 10}),
+    ("--notify", {"notify": True}),
+    ("--health-cmd true", {"health_command": "true"}),
+    ("--health-interval 5s", {"health_interval": 5}),
+    ("--health-timeout 500ms", {"health_timeout": 0.5}),
+    ("--health-start-period 0", {"health_start_period": 0}),
+    ("--health-retries 1", {"health_retries": 1}),
+    ("--oom-score-adj -1000", {"oom_score_adj": -1000}),
+    ("--termination-log=", {"termination_log": ""}),
+    ("--log-format json", {"log_format": "json"}),
+    ("--status", {ACTION: options.STATUS}),
+    ("--restart-now", {ACTION: options.RESTART_NOW}),
+    ("--json", {JSON: True}),
+    ("-h", {ACTION: options.HELP}),
+    ("--help", {ACTION: options.HELP}),
+    ("--version", {ACTION: options.VERSION}),
 ]
 
 
@@ -103,12 +130,12 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
 def test_what_an_option_sets(line: str, settings: dict[str, Any]) -> None:
     """Exactly that, and Config takes it."""
     assert settings_of(*line.split()) == settings
-    Config(**{name: settings[name] for name in settings.keys() - {HELP_FLAG, VERSION_FLAG}})
+    Config(**{name: settings[name] for name in settings.keys() - {ACTION, JSON}})
 
 
 def test_every_spelling_is_tried_above() -> None:
     """A new option needs a line there."""
-    assert sorted(line.split()[0] for line, _ in EFFECTS) == sorted(SPELLINGS)
+    assert sorted(re.split("[ =]", line)[0] for line, _ in EFFECTS) == sorted(SPELLINGS)
 
 
 # --- How options are written ----------------------------------------------------------
@@ -207,11 +234,23 @@ ALLOWED = {
     "--drain-signal": "TERM or SIGTERM, or 1 to 64",
     "--stop-timeout": "500ms, 10s, 5m, 1h",
     "-p": "TERM or SIGTERM, or 1 to 64",
+    "--watchdog": "500ms, 10s, 5m, 1h",
+    "--health-interval": "500ms, 10s, 5m, 1h",
+    "--health-timeout": "500ms, 10s, 5m, 1h",
+    "--health-start-period": "500ms, 10s, 5m, 1h",
+    "--health-retries": "a whole number from 1",
+    "--oom-score-adj": "a whole number from -1000 to 1000",
+    "--log-format": "text, json",
 }
+ANY_TEXT = {"--health-cmd", "--termination-log"}
 
 
-@pytest.mark.parametrize("option", VALUED, ids=lambda option: option[-1])
-@pytest.mark.parametrize("value", ["", "wrong", "-1"])
+@pytest.mark.parametrize(
+    "option",
+    [option for option in VALUED if option[0] not in ANY_TEXT],
+    ids=lambda option: option[-1],
+)
+@pytest.mark.parametrize("value", ["", "wrong", "-1001"])
 def test_a_bad_value_is_refused(option: tuple[str, ...], value: str) -> None:
     """With the option as it was written, the value, and what is allowed."""
     for spelling in option:
@@ -220,6 +259,22 @@ def test_a_bad_value_is_refused(option: tuple[str, ...], value: str) -> None:
         text = str(raised.value)
         assert text.startswith(f"option {spelling}: {value!r} ")
         assert ALLOWED[option[0]] in text
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        (["--watchdog", "0"], "it must be more than 0"),
+        (["--health-interval", "0s"], "it must be more than 0"),
+        (["--health-timeout", "0.0"], "it must be more than 0"),
+        (["--health-retries", "0"], "a whole number from 1"),
+        (["--health-cmd", " "], "a shell command"),
+    ],
+)
+def test_nothing_is_too_little(words: list[str], allowed: str) -> None:
+    """Where it would mean a busy loop, or the end of each run at once."""
+    with pytest.raises(UsageError, match=allowed):
+        parse(words, {})
 
 
 @pytest.mark.parametrize("spelling", VALUED_SPELLINGS)
@@ -268,8 +323,8 @@ def test_any_command_line_is_taken_or_a_usage_error(line: list[str]) -> None:
     except UsageError:
         return
     assert line[len(line) - len(command) :] == command
-    settings.pop(HELP_FLAG, None)
-    settings.pop(VERSION_FLAG, None)
+    settings.pop(ACTION, None)
+    settings.pop(JSON, None)
     Config(**settings)
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import kubernetes_validate
+import pytest
+import yaml
+
 from rebound.options import OPTIONS
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 
 
 def test_the_options_are_those_of_the_parser() -> None:
@@ -21,9 +26,37 @@ def test_the_options_are_those_of_the_parser() -> None:
 
 
 def test_the_files_that_it_names_exist() -> None:
-    root = Path(__file__).parents[2]
     for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", README):
-        assert (root / target).exists(), target
+        assert (ROOT / target).exists(), target
     for name in re.findall(r"^  ((?:\w+\.py|\w+/)(?:, (?:\w+\.py|\w+/))*)  ", README, re.MULTILINE):
         for file in name.split(", "):
-            assert (root / "rebound" / file).exists(), file
+            assert (ROOT / "rebound" / file).exists(), file
+
+
+def test_each_event_of_the_log_is_documented() -> None:
+    """With its name, which stays."""
+    sources = "".join(path.read_text() for path in (ROOT / "rebound").glob("*.py"))
+    levels = '(?:level|"(?:error|info|debug)")'
+    written = set(re.findall(rf"(?:Log|write|_format)\(\s*{levels},\s*\"(\w+)\"", sources))
+    table = README.partition("| event | further fields |")[2].partition("\n\n")[0]
+    documented = {
+        event
+        for cell in re.findall(r"^\| (`.*?) \| ", table, re.MULTILINE)
+        for event in re.findall(r"`(\w+)`", cell)
+    }
+    assert documented == written
+
+
+@pytest.mark.parametrize("version", ["1.27", "1.33"])
+def test_the_manifest_is_valid(version: str) -> None:
+    """By Kubernetes' own schemas, with no field that they do not know."""
+    [manifest] = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    kubernetes_validate.validate(yaml.safe_load(manifest), version, strict=True)
+
+
+def test_the_validation_finds_mistakes() -> None:
+    """Negative control."""
+    [manifest] = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    wrong = yaml.safe_load(manifest.replace("readinessProbe", "readynessProbe"))
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, "1.33", strict=True)

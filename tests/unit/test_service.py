@@ -11,9 +11,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebound import service
+from rebound import events, service
 from rebound.config import Config, parse_statuses
+from rebound.events import (
+    AskAdopted,
+    BackoffOver,
+    Begin,
+    CheckDue,
+    CheckHealth,
+    CheckTimeoutOver,
+    ChildrenReaped,
+    DeadlinePassed,
+    ExecFailed,
+    Exited,
+    ForkFailed,
+    HealthChecked,
+    HealthUnknown,
+    KillCheck,
+    KillChildren,
+    KillDue,
+    Log,
+    NoChildren,
+    NoneKillable,
+    Notified,
+    RestartAnswered,
+    RestartRequested,
+    SignalChildren,
+    SignalCommand,
+    SignalReceived,
+    Start,
+    Started,
+    StopRequested,
+    StopTimeoutOver,
+    TellManager,
+    WatchdogExpired,
+)
 from rebound.exitstatus import ExitStatus
+from rebound.notify import Message
 from rebound.record import Record
 from rebound.restart import RestartPolicy
 from rebound.service import (
@@ -21,30 +55,15 @@ from rebound.service import (
     DRAINING,
     ENDED,
     KILLING,
+    RESTARTING,
     RUNNING,
     STARTING,
     STOPPING,
-    AskAdopted,
-    Begin,
-    ChildrenReaped,
-    DeadlinePassed,
-    ExecFailed,
-    Exited,
-    ForkFailed,
     IllegalTransition,
-    KillChildren,
-    Log,
-    NoChildren,
-    NoneKillable,
     Service,
-    SignalChildren,
-    SignalCommand,
-    SignalReceived,
-    Start,
-    Started,
-    StopRequested,
 )
 from rebound.signals import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH
+from rebound.watched import WatchedService
 
 PID = 4711
 ZERO = ExitStatus(code=0)
@@ -59,10 +78,11 @@ RESUME = SignalCommand(SIGCONT)
 STORIES: dict[str, list[Record]] = {
     STARTING: [],
     RUNNING: [Begin(), STARTED],
+    RESTARTING: [Begin(), STARTED, RestartRequested()],
     BACKOFF: [Begin(), NO_FORK],
     STOPPING: [Begin(), STARTED, TERM],
     DRAINING: [Begin(), STARTED, Exited(PID, ExitStatus(signal=SIGTERM))],
-    KILLING: [Begin(), STARTED, TERM, DeadlinePassed()],
+    KILLING: [Begin(), STARTED, TERM, StopTimeoutOver()],
     ENDED: [Begin(), STARTED, Exited(PID, ZERO), NoChildren()],
 }
 """How each state is reached."""
@@ -71,7 +91,8 @@ STORIES: dict[str, list[Record]] = {
 def in_state(state: str, **settings: Any) -> Service:
     """A service that was brought to `state` at time 0."""
     config = Config(**settings)
-    subject = Service("cmd", config, RestartPolicy(config))
+    watched = config.watchdog or config.health_command
+    subject = (WatchedService if watched else Service)("cmd", config, RestartPolicy(config))
     for event in STORIES[state]:
         subject.step(event, 0.0)
     assert subject.state == state
@@ -152,12 +173,12 @@ def test_giving_up_ends_with_the_last_status() -> None:
 
 
 def test_would_restart() -> None:
-    """Only a crash in RUNNING; asking changes nothing."""
+    """Only after a crash, or if it was told to end for that; asking changes nothing."""
     assert not in_state(RUNNING).would_restart(ZERO, 100)
     for state in STORIES:
         subject = in_state(state, max_restarts=1)
         answers = [subject.would_restart(CRASH, 100) for _ in range(3)]
-        assert answers == [state == RUNNING] * 3
+        assert answers == [state in {RUNNING, RESTARTING}] * 3
         assert subject.state == state
 
 
@@ -343,7 +364,7 @@ def test_the_deadline_of_a_shutdown(
 def test_a_command_that_does_not_stop_is_killed() -> None:
     """With all else; its status is that of the kill."""
     subject = in_state(STOPPING, stop_timeout=5)
-    assert step(subject, DeadlinePassed()) == [KillChildren()]
+    assert step(subject, StopTimeoutOver()) == [KillChildren()]
     assert (subject.state, subject.deadline) == (KILLING, None)
     assert step(subject, Exited(PID, ExitStatus(signal=SIGKILL))) == [KillChildren()]
     assert subject.state == KILLING
@@ -354,7 +375,7 @@ def test_a_command_that_does_not_stop_is_killed() -> None:
 def test_adopted_processes_that_do_not_stop_are_killed() -> None:
     """Generation by generation; the status is the command's."""
     subject = in_state(DRAINING)
-    assert step(subject, DeadlinePassed()) == [KillChildren()]
+    assert step(subject, StopTimeoutOver()) == [KillChildren()]
     assert (subject.state, subject.deadline) == (KILLING, None)
     assert step(subject, ChildrenReaped()) == [KillChildren()]
     assert step(subject, NoChildren()) == []
@@ -376,7 +397,7 @@ def test_a_command_that_cannot_be_executed_ends_rebound() -> None:
     subject = in_state(STARTING)
     step(subject, Begin())
     step(subject, NO_FORK)
-    step(subject, DeadlinePassed())
+    step(subject, BackoffOver())
     assert step(subject, NOT_FOUND) == [AskAdopted(SIGTERM)]
     assert (subject.state, subject.deadline, subject.exit_status) == (DRAINING, 130, 127)
 
@@ -409,7 +430,7 @@ def test_a_failed_start_is_never_tried_again_at_once(failure: Record) -> None:
 
 def test_a_command_that_may_not_be_killed_is_no_success() -> None:
     subject = in_state(STOPPING)
-    step(subject, DeadlinePassed())
+    step(subject, StopTimeoutOver())
     step(subject, NoneKillable())
     assert (subject.state, subject.exit_status) == (ENDED, 143)
 
@@ -487,53 +508,83 @@ EVENTS = [
     ChildrenReaped(),
     NoChildren(),
     NoneKillable(),
-    DeadlinePassed(),
+    Notified(Message(status="fine")),
+    HealthChecked(ZERO),
+    HealthUnknown("No such file or directory"),
+    RestartRequested(),
+    BackoffOver(),
+    StopTimeoutOver(),
+    KillDue(),
+    WatchdogExpired(),
+    CheckDue(),
+    CheckTimeoutOver(),
 ]
-ACTIONS = {Start, SignalCommand, AskAdopted, SignalChildren, KillChildren, Log}
+DECISIONS = {Start, SignalCommand, AskAdopted, SignalChildren, KillChildren, Log}
+DECISIONS |= {CheckHealth, KillCheck, TellManager, RestartAnswered}
+EVERYWHERE = [StopRequested, SignalReceived, ChildrenReaped]
+WITH_A_COMMAND = [*EVERYWHERE, Exited, Notified]
+AFTER_THE_START = [HealthChecked, RestartRequested]
+TIMERS_OF_A_RUN = [WatchdogExpired, CheckDue, CheckTimeoutOver]
 LEGAL: dict[str, list[type[Record]]] = {
     STARTING: [Begin, Started, ForkFailed, ExecFailed],
-    RUNNING: [Exited, StopRequested, SignalReceived, ChildrenReaped],
-    BACKOFF: [DeadlinePassed, StopRequested, SignalReceived, ChildrenReaped, NoChildren],
-    STOPPING: [Exited, StopRequested, SignalReceived, ChildrenReaped, DeadlinePassed],
-    DRAINING: [StopRequested, SignalReceived, ChildrenReaped, NoChildren, DeadlinePassed],
-    KILLING: [Exited, StopRequested, SignalReceived, ChildrenReaped, NoChildren, NoneKillable],
+    RUNNING: [*WITH_A_COMMAND, *AFTER_THE_START, HealthUnknown, *TIMERS_OF_A_RUN],
+    RESTARTING: [*WITH_A_COMMAND, *AFTER_THE_START, KillDue],
+    BACKOFF: [*EVERYWHERE, *AFTER_THE_START, NoChildren, BackoffOver],
+    STOPPING: [*WITH_A_COMMAND, *AFTER_THE_START, StopTimeoutOver, KillDue],
+    DRAINING: [*EVERYWHERE, *AFTER_THE_START, NoChildren, StopTimeoutOver],
+    KILLING: [*WITH_A_COMMAND, *AFTER_THE_START, NoChildren, NoneKillable],
     ENDED: [ChildrenReaped],
 }
+WATCHED_ONLY = {Notified, HealthChecked, HealthUnknown, *TIMERS_OF_A_RUN}
+"""Illegal without a watchdog or a health command."""
+EVERYTHING = {"health_command": "check", "watchdog": 10.0, "notify": True}
 
 
 def test_the_matrix_is_whole() -> None:
     """All states and all events of the module are in it."""
     records = {
         value
-        for value in vars(service).values()
+        for value in vars(events).values()
         if isinstance(value, type) and issubclass(value, Record) and value is not Record
-        if value.__module__ == service.__name__
+        if value.__module__ == events.__name__
     }
-    assert {type(event) for event in EVENTS} == records - ACTIONS
+    assert {type(event) for event in EVENTS} == records - DECISIONS - {DeadlinePassed}
     states = {value for name, value in vars(service).items() if name == value}
     assert states == set(LEGAL) == set(STORIES)
 
 
+@pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["plain", "with everything"])
 @pytest.mark.parametrize("state", LEGAL)
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_each_event_in_each_state(state: str, event: Record) -> None:
+def test_each_event_in_each_state(state: str, event: Record, settings: dict[str, Any]) -> None:
     """Legal ones lead to actions; illegal ones are mistakes of ours, and change nothing."""
-    subject = in_state(state)
+    subject = in_state(state, **settings)
     before = (subject.state, subject.deadline, subject.exit_status)
-    if type(event) in LEGAL[state]:
-        assert {type(action) for action in subject.step(event, 100)} <= ACTIONS
+    if type(event) in set(LEGAL[state]) - (set() if settings else WATCHED_ONLY):
+        assert {type(action) for action in subject.step(event, 100)} <= DECISIONS
         return
     with pytest.raises(IllegalTransition, match=f"^{type(event).__name__} in state {state}$"):
         subject.step(event, 100)
     assert (subject.state, subject.deadline, subject.exit_status) == before
 
 
-@given(st.lists(st.sampled_from(EVENTS), max_size=30), st.integers(0, 2))
-def test_nothing_starts_after_a_stop(events: list[Record], burst: int) -> None:
+@pytest.mark.parametrize("state", LEGAL)
+def test_a_deadline_passes_where_one_is_set(state: str) -> None:
+    """It is the first timer's; without one it is a mistake of ours."""
+    subject = in_state(state)
+    if subject.deadline is not None:
+        assert {type(action) for action in subject.step(DeadlinePassed(), 30)} <= DECISIONS
+        return
+    with pytest.raises(IllegalTransition, match=f"^DeadlinePassed in state {state}$"):
+        subject.step(DeadlinePassed(), 100)
+
+
+@given(st.lists(st.sampled_from([*EVENTS, DeadlinePassed()]), max_size=30), st.integers(0, 2))
+def test_nothing_starts_after_a_stop(history: list[Record], burst: int) -> None:
     """Whatever happens then; and a back-off always has its end."""
-    subject = in_state(RUNNING, restart="always", burst=burst)
+    subject = in_state(RUNNING, restart="always", burst=burst, **EVERYTHING)
     stopped = False
-    for now, event in enumerate(events):
+    for now, event in enumerate(history):
         try:
             actions = subject.step(event, now)
         except IllegalTransition:
@@ -552,7 +603,7 @@ SEGV = ExitStatus(signal=11, core_dumped=True)
     ("state", "settings", "event", "expected"),
     [
         (STARTING, {}, Begin(), ["starting cmd"]),
-        (BACKOFF, {}, DeadlinePassed(), ["starting cmd"]),
+        (BACKOFF, {}, BackoffOver(), ["starting cmd"]),
         (
             RUNNING,
             {},
@@ -637,7 +688,7 @@ def test_the_lines_that_quiet_keeps() -> None:
     subject = in_state(RUNNING, max_restarts=2)
     step(subject, CRASHED)
     assert exec_failed in lines(subject, NOT_FOUND)
-    step(subject, DeadlinePassed())
+    step(subject, BackoffOver())
     step(subject, STARTED)
     assert lines(subject, CRASHED) == [
         ("info", "child (pid 4711) exited with status 1"),

@@ -1,0 +1,105 @@
+"""The process of the health command: one at a time, in a group of its own."""
+
+from __future__ import annotations
+
+import os
+
+from rebound import events, linux, signals, spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rebound.exitstatus import ExitStatus
+    from rebound.log import Log
+    from rebound.loop import Loop
+
+_LONGEST_OUTPUT = 4096
+"""Bytes that are kept of the output, as Docker does; the rest is read and thrown away."""
+
+_PIPE_SIZE = 65536
+
+
+class Checker:
+    """Starts the health command; what it says is logged with -v, else goes to /dev/null."""
+
+    def __init__(
+        self,
+        spawner: spawn.Spawner,
+        environment: Mapping[bytes, bytes],
+        loop: Loop,
+        log: Log,
+        step: Callable[[events.Event], None],
+    ) -> None:
+        self._spawner = spawner
+        self._environment = environment
+        self._loop = loop
+        self._log = log
+        self._step = step
+        self._reader = -1
+        self._output = b""
+        self.pid = 0
+        """0 when none runs."""
+
+    def start(self, _action: events.CheckHealth) -> events.Event | None:
+        """Start it."""
+        writer = self._open_pipe() if self._log.is_verbose else -1
+        actions: spawn.FileActions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
+        actions = [*actions, *((os.POSIX_SPAWN_DUP2, max(writer, 0), fd) for fd in (1, 2))]
+        try:
+            self.pid = self._spawner.spawn(self._environment, actions)
+        except OSError as error:
+            self._close_pipe()
+            return events.HealthUnknown(error.strerror or str(error))
+        finally:
+            if writer >= 0:
+                os.close(writer)
+        return None
+
+    def kill(self, _action: events.KillCheck | None = None) -> None:
+        """Kill it, and what is left of its group."""
+        if self.pid:
+            linux.send(-self.pid, signals.SIGKILL)
+            linux.send(self.pid, signals.SIGKILL)
+
+    def ended(self, status: ExitStatus) -> None:
+        """Take note that it was reaped."""
+        self.pid = 0
+        if self._reader >= 0:
+            self._read()
+            self._close_pipe()
+        output, self._output = self._output.decode(errors="replace").strip(), b""
+        if output:
+            text = f"health command: {output}"
+            self._log.write("debug", "health_output", text, {"output": output})
+        self._step(events.HealthChecked(status))
+
+    def _open_pipe(self) -> int:
+        try:
+            self._reader, writer = os.pipe()
+        except OSError:  # EMFILE, ENFILE: the check is more important than its words
+            return -1
+        # What others have of the pipe stays blocking: only our end is marked.
+        os.set_blocking(self._reader, False)
+        try:
+            self._loop.watch(self._reader, self._read)
+        except OSError:  # ENOMEM, ENOSPC
+            os.close(writer)
+            self._close_pipe()
+            return -1
+        return writer
+
+    def _close_pipe(self) -> None:
+        if self._reader >= 0:
+            self._loop.close_watched(self._reader)
+            self._reader = -1
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._reader, _PIPE_SIZE)
+        except BlockingIOError:
+            return
+        if data:
+            self._output = (self._output + data)[:_LONGEST_OUTPUT]
+        else:
+            self._close_pipe()  # at its end a pipe stays readable

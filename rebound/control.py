@@ -1,0 +1,178 @@
+"""Serves the socket for status and control, one request a connection.
+
+A client sends a line, `status` or `restart`, and gets one JSON object in a line: the status
+(after `restart`, that of the new run), or `{"error": "…"}`.  Whoever is slow, silent, too
+many or a stranger costs nothing but the own connection.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import sys
+
+from rebound import events
+from rebound.jsontext import to_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rebound.loop import Loop
+
+_LONGEST_REQUEST = 64
+_MOST_CLIENTS = 8
+"""How many connections may wait for their request, or for a restart, at the same time."""
+
+_BATCH = 16
+"""How many connections are accepted before anything else is looked at again."""
+
+_UCRED_SIZE = 12  # struct ucred: pid, uid, gid (unix(7))
+
+
+class Client:
+    """One connection."""
+
+    __slots__ = ("awaits_restart", "request", "socket")
+
+    def __init__(self, socket: _socket.socket) -> None:
+        self.socket = socket
+        self.request = b""
+        self.awaits_restart = False
+
+
+class Control:
+    """Serves the clients of the listening socket `listener`, in the loop of all else.
+
+    `status` gives the fields of an answer.  Raises `OSError` without a free descriptor.
+    """
+
+    def __init__(
+        self,
+        listener: int,
+        loop: Loop,
+        status: Callable[[], dict[str, object]],
+        step: Callable[[events.Event], None],
+    ) -> None:
+        self._loop = loop
+        self._status = status
+        self._step = step
+        self._clients: dict[int, Client] = {}
+        self._spare = os.dup(listener)
+        self._listener = _socket.socket(fileno=listener)
+
+    def close(self) -> None:
+        """Close all connections; the listening socket stays."""
+        for client in list(self._clients.values()):
+            self._drop(client)
+        self._listener.detach()
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+
+    def answer_restart(self, action: events.RestartAnswered) -> None:
+        """Tell those who asked for a restart that it was made, or why not."""
+        for client in list(self._clients.values()):
+            if client.awaits_restart:
+                error = action.error
+                self._answer(client, {"error": error} if error else self._status())
+
+    # --- Connections ----------------------------------------------------------------
+
+    def accept(self) -> bool:
+        """Take the connections that wait; False if that is impossible for good."""
+        for _ in range(_BATCH):
+            try:
+                socket = _accept(self._listener)
+            except BlockingIOError:
+                break
+            except OSError:
+                # EMFILE, ENFILE: the connection would wait, and the loop spin.  With the
+                # spare descriptor it can be accepted, and refused.
+                return self._refuse()
+            self._take(socket)
+        return True
+
+    def _refuse(self) -> bool:
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+        try:
+            _accept(self._listener).close()
+            self._spare = os.dup(self._listener.fileno())
+        except OSError:
+            return False
+        return True
+
+    def _take(self, socket: _socket.socket) -> None:
+        socket.setblocking(False)
+        if peer_uid(socket) not in (0, os.geteuid()) or not self._make_room():
+            socket.close()
+            return
+        client = Client(socket)
+        try:
+            self._loop.watch(socket.fileno(), lambda: self._read(client))
+        except OSError:  # ENOMEM, ENOSPC
+            socket.close()
+            return
+        self._clients[socket.fileno()] = client
+        self._read(client)  # as a rule the request is there already
+
+    def _make_room(self) -> bool:
+        """Drop the oldest connection without a request if there are too many."""
+        if len(self._clients) < _MOST_CLIENTS:
+            return True
+        for client in self._clients.values():
+            if not client.awaits_restart:
+                self._drop(client)
+                return True
+        return False
+
+    def _drop(self, client: Client) -> None:
+        fd = client.socket.fileno()
+        del self._clients[fd]
+        self._loop.forget(fd)
+        client.socket.close()
+
+    def _read(self, client: Client) -> None:
+        try:
+            received = client.socket.recv(_LONGEST_REQUEST)
+        except BlockingIOError:
+            return
+        except OSError:  # ECONNRESET
+            received = b""
+        client.request += received
+        request, newline, _ = client.request.partition(b"\n")
+        if not received or client.awaits_restart or len(client.request) > _LONGEST_REQUEST:
+            self._drop(client)  # it has gone, or says more than there is to say
+        elif newline:
+            self._handle(client, request)
+
+    def _handle(self, client: Client, request: bytes) -> None:
+        if request == b"status":
+            self._answer(client, self._status())
+        elif request == b"restart":
+            client.awaits_restart = True
+            self._step(events.RestartRequested())
+        else:
+            self._answer(client, {"error": "unknown request"})
+
+    def _answer(self, client: Client, fields: dict[str, object]) -> None:
+        try:
+            # Shorter than any socket's buffer; who has filled that gets a part of it.
+            client.socket.send(to_json(fields).encode() + b"\n", _socket.MSG_NOSIGNAL)
+        except OSError:
+            pass
+        self._drop(client)
+
+
+def _accept(listener: _socket.socket) -> _socket.socket:
+    # Both halves of `socket.accept`, of which the module `socket` has one in Python.
+    fd, _address = listener._accept()  # type: ignore[attr-defined]
+    return _socket.socket(fileno=fd)
+
+
+def peer_uid(socket: _socket.socket) -> int:
+    """Give the effective uid with which the peer has connected, or has begun to listen."""
+    credentials = socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _UCRED_SIZE)
+    return int.from_bytes(credentials[4:8], sys.byteorder)

@@ -1,0 +1,75 @@
+"""The socket RUN_DIRECTORY/PID.sock, at which `rebound --status` finds a living rebound.
+
+Only to listen takes little: what serves the clients, `control`, is loaded with the first.
+"""
+
+from __future__ import annotations
+
+import os
+
+from rebound import libc
+
+_BACKLOG = 16
+
+
+class RunSocket:
+    """Our own listening socket.
+
+    Under its name it is only ever seen listening: it is bound to another one first.  Raises
+    `OSError` where it cannot be made: a read-only root, another user's directory.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._path = f"{directory}/{os.getpid()}.sock"
+        self.fd = -1
+        # In one thread nobody else is concerned by the mask: it makes the socket 0600 from
+        # the beginning.
+        mask = os.umask(0o022)
+        try:
+            if not os.path.isdir(directory):
+                os.mkdir(directory)
+            if os.path.lexists(self._path) and not is_stale(self._path):
+                raise OSError(f"{self._path} is another process's")
+            os.umask(0o177)
+            self._inode = self._listen(f"{directory}/.{os.getpid()}.sock")
+        finally:
+            os.umask(mask)
+
+    def close(self) -> None:
+        """Remove it."""
+        try:
+            # Another rebound may have taken the name, one of another PID namespace.
+            if os.stat(self._path).st_ino == self._inode:
+                os.unlink(self._path)
+        except OSError:
+            pass
+        os.close(self.fd)
+
+    def _listen(self, unfinished: str) -> int:
+        if os.path.lexists(unfinished):
+            os.unlink(unfinished)
+        fd = libc.unix_socket()
+        try:
+            libc.bind(fd, unfinished)
+            libc.listen(fd, _BACKLOG)
+            inode = os.stat(unfinished).st_ino
+            os.rename(unfinished, self._path)
+        except OSError:
+            os.close(fd)
+            raise
+        self.fd = fd
+        return inode
+
+
+def is_stale(path: str) -> bool:
+    """Whether a socket is of a rebound that was killed: nobody listens any more."""
+    fd = libc.unix_socket()
+    try:
+        libc.connect(fd, path)
+    except ConnectionRefusedError:
+        return True
+    except OSError:  # EAGAIN: somebody listens who is busy; EACCES; ENOENT
+        pass
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,97 @@
+"""What `rebound --status` tells of a service: as fields for programs, as a table for people."""
+
+from __future__ import annotations
+
+import time
+
+from rebound.config import format_duration
+from rebound.events import BackoffOver
+from rebound.jsonlog import timestamp
+from rebound.service import DRAINING, ENDED, KILLING, RUNNING, STOPPING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rebound.service import Service
+
+_HEADS = (
+    "PID",
+    "STATE",
+    "SINCE",
+    "RESTARTS",
+    "LAST EXIT",
+    "NEXT START",
+    "HEALTH",
+    "ADOPTED",
+    "COMMAND",
+    "STATUS",
+)
+
+
+def describe(
+    service: Service, command: str, pid: int, child_pid: int | None, adopted: int
+) -> dict[str, object]:
+    """Give the fields; their names are documented in the README, and stay."""
+    now = time.monotonic()
+    wall = time.time() - now
+    next_start = service.time_of(BackoffOver)
+    run = service.run
+    has_run = child_pid is not None
+    return {
+        "pid": pid,
+        "command": command,
+        "state": service.state,
+        "ok": service.is_ready,
+        "child_pid": child_pid,
+        "since": timestamp(wall + service.since),
+        "seconds": round(now - service.since, 3),
+        "restarts": service.restarts,
+        "last_exit": service.last_exit or None,
+        "last_exit_text": service.last_end if service.last_exit else None,
+        "next_start": None if next_start is None else timestamp(wall + next_start),
+        "next_start_in": None if next_start is None else round(max(next_start - now, 0.0), 3),
+        "ending": run.cause or None if has_run else None,
+        "health": service.health_state or None,
+        "status": run.status_text or None if has_run else None,
+        "adopted": adopted,
+    }
+
+
+def state_word(fields: Mapping[str, object]) -> str:
+    """Give the state for people: `RUNNING`, `RESTARTING (hung)`, `RUNNING (not ready)`."""
+    state = str(fields["state"])
+    if fields["ending"] and state not in (STOPPING, DRAINING, KILLING, ENDED):
+        return f"{state} ({fields['ending']})"
+    return f"{state} (not ready)" if state == RUNNING and not fields["ok"] else state
+
+
+def table(rows: Sequence[Mapping[str, object]]) -> str:
+    """Give a table with a head, a line for each rebound."""
+    cells = [list(_HEADS), *(_row(fields) for fields in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
+    return "".join(line + "\n" for line in lines)
+
+
+def _row(fields: Mapping[str, object]) -> list[str]:
+    next_in = fields["next_start_in"]
+    return [
+        str(fields["pid"]),
+        state_word(fields),
+        format_duration(_number(fields["seconds"])),
+        str(fields["restarts"]),
+        str(fields["last_exit_text"] or "-"),
+        "-" if next_in is None else f"in {format_duration(_number(next_in))}",
+        str(fields["health"] or "-"),
+        str(fields["adopted"]),
+        str(fields["command"]),
+        str(fields["status"] or "-"),
+    ]
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0

@@ -1,0 +1,35 @@
+"""Kubernetes' termination message: one line, for `kubectl describe`, why rebound ended."""
+
+from __future__ import annotations
+
+import os
+
+from rebound.log import printable
+
+DEFAULT_PATH = "/dev/termination-log"
+
+_LONGEST = 4096
+"""Bytes; Kubernetes reads no more."""
+
+_S_IFMT, _S_IFREG = 0o170000, 0o100000  # inode(7)
+
+
+def write_message(path: str, text: str) -> None:
+    """Write the line if the file is empty: who has written before knows better.
+
+    The runtime makes the default one, if at all; only another one is made here.  Raises
+    `OSError`: EACCES, EROFS, ENOSPC.
+    """
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    if path != DEFAULT_PATH:
+        flags |= os.O_CREAT
+    elif not os.path.exists(path):
+        return
+    fd = os.open(path, flags, 0o644)
+    try:
+        status = os.fstat(fd)
+        if status.st_mode & _S_IFMT == _S_IFREG and not status.st_size:
+            line = printable(text).encode(errors="replace")[: _LONGEST - 1]
+            os.write(fd, line.decode(errors="ignore").encode() + b"\n")
+    finally:
+        os.close(fd)

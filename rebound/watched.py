@@ -1,0 +1,205 @@
+"""A service whose runs have to show that they work: by keep-alives, or to a health command.
+
+The keep-alives are those of sd_notify(3), the rules of the health command Docker's.
+"""
+
+from __future__ import annotations
+
+from rebound import health, signals
+from rebound.config import Config, format_duration
+from rebound.events import (
+    Action,
+    CheckDue,
+    CheckHealth,
+    CheckTimeoutOver,
+    Event,
+    HealthChecked,
+    HealthUnknown,
+    KillCheck,
+    Log,
+    Notified,
+    StopTimeoutOver,
+    TellManager,
+    WatchdogExpired,
+)
+from rebound.health import Health
+from rebound.restart import HUNG, UNHEALTHY, RestartPolicy
+from rebound.service import (
+    BACKOFF,
+    DRAINING,
+    KILLING,
+    RESTARTING,
+    RUNNING,
+    STOPPING,
+    TERM_PATIENCE,
+    Service,
+)
+
+ABORT_PATIENCE = 5.0
+"""Seconds from SIGABRT, on which a hung command may dump its state, to SIGKILL."""
+
+
+class WatchedService(Service):
+    """A service that also restarts runs that hang, or are unhealthy."""
+
+    def __init__(self, name: str, config: Config, policy: RestartPolicy) -> None:
+        super().__init__(name, config, policy)
+        self._health = Health(config)
+        self._watchdog = 0.0  # seconds within which the run must give a sign of life
+        self._extended_until = 0.0  # when the patience ends that it has asked for
+        self._says_ready = False
+        self._says_stopping = False
+
+    @property
+    def is_ready(self) -> bool:
+        """With a watchdog the run has said so (READY=1); if there are checks, one has passed."""
+        if self._config.watchdog and not self._says_ready:
+            return False
+        if self._config.health_command and self._health.state == health.STARTING:
+            return False
+        return super().is_ready
+
+    @property
+    def health_state(self) -> str:
+        """What the health command finds: `starting`, `healthy`, `unhealthy`."""
+        return self._health.state if self._config.health_command else ""
+
+    def _begin_watching(self, now: float) -> None:
+        self._says_ready = self._says_stopping = False
+        self._extended_until = now
+        self._watchdog = self._config.watchdog or 0.0
+        if self._watchdog:
+            self._set_timer(WatchdogExpired, now, self._watchdog)
+        self._health.begin_run(now)
+        if self._config.health_command:
+            self._set_timer(CheckDue, now, self._config.health_interval)
+
+    def _end_watching(self) -> list[Action]:
+        return [KillCheck()] if self._health.is_checking else []
+
+    # --- Watchdog -------------------------------------------------------------------
+
+    def _hang(self, why: str, now: float) -> list[Action]:
+        sending = f"sending {signals.describe(signals.SIGABRT)}"
+        text = f"child (pid {self.run.pid}) hung: {why}, {sending}"
+        log = Log("info", "hung", text, {"pid": self.run.pid, "reason": why})
+        return self._end_run(HUNG, signals.SIGABRT, ABORT_PATIENCE, now, log)
+
+    def _watchdog_expired(self, _event: WatchdogExpired, now: float) -> list[Action]:
+        return self._hang(f"no keep-alive for {format_duration(self._watchdog)}", now)
+
+    def _notified(self, event: Notified, now: float) -> list[Action]:
+        actions = self._take_words(event)
+        message = event.message
+        if message.trigger:
+            return [*actions, *self._hang("it says so (WATCHDOG=trigger)", now)]
+        if message.watchdog:
+            self._watchdog = message.watchdog
+        if message.extend:
+            self._extended_until = now + message.extend
+        if self._says_stopping:
+            # From here on it need not say that it is alive: a clean end may take its time,
+            # or as much as it asks for.
+            self._keep_timers(CheckDue, CheckTimeoutOver)
+            if self._extended_until > now:
+                self._set_timer(WatchdogExpired, now, self._extended_until - now)
+        elif message.ready or message.alive or message.watchdog or message.extend:
+            until = max(now + self._watchdog, self._extended_until)
+            self._set_timer(WatchdogExpired, now, until - now)
+        if message.ready and not self._says_ready:
+            self._says_ready = True
+            text = f"child (pid {self.run.pid}) is ready"
+            actions.append(Log("debug", "ready", text, {"pid": self.run.pid}))
+            actions += self._tell_if_ready()
+        return actions
+
+    def _notified_late(self, event: Notified, now: float) -> list[Action]:
+        """Take a message from a run that was told to end."""
+        due = self.time_of(StopTimeoutOver)
+        if event.message.extend and due is not None:
+            self._set_timer(StopTimeoutOver, now, max(due - now, event.message.extend))
+        return self._take_words(event)
+
+    def _take_words(self, event: Notified) -> list[Action]:
+        run, message = self.run, event.message
+        actions: list[Action] = []
+        if message.stopping and not self._says_stopping:
+            self._says_stopping = True
+            text = f"child (pid {run.pid}) says that it is stopping"
+            actions.append(Log("debug", "stopping", text, {"pid": run.pid}))
+        if message.status is not None and message.status != run.status_text:
+            run.status_text = message.status
+            text = f"child (pid {run.pid}) says: {message.status}"
+            fields = {"pid": run.pid, "status": message.status}
+            actions.append(Log("debug", "status", text, fields))
+            if self._config.notify:
+                actions.append(TellManager(f"STATUS={message.status}"))
+        return actions
+
+    # --- Health ---------------------------------------------------------------------
+
+    def _check_health(self, _event: CheckDue, now: float) -> list[Action]:
+        if not self._health.begin_check(now):
+            self._set_timer(CheckDue, now, self._config.health_interval)
+            return []
+        self._set_timer(CheckTimeoutOver, now, self._config.health_timeout)
+        return [CheckHealth()]
+
+    def _check_timed_out(self, _event: CheckTimeoutOver, _now: float) -> list[Action]:
+        after = format_duration(self._config.health_timeout)
+        return [Log("info", "health_timeout", f"health check killed after {after}"), KillCheck()]
+
+    def _health_unknown(self, event: HealthUnknown, now: float) -> list[Action]:
+        # That the check cannot be run says nothing of the command.
+        self._end_check(None, now)
+        text = f"cannot run the health command: {event.error}"
+        return [Log("error", "health_unknown", text, {"error": event.error})]
+
+    def _health_checked(self, event: HealthChecked, now: float) -> list[Action]:
+        before = self._health.state
+        if not self._end_check(event.status.is_zero, now):
+            return []
+        if event.status.is_zero:
+            if before == health.HEALTHY:
+                return []
+            return [Log("info", "healthy", "health check passed"), *self._tell_if_ready()]
+        failures, retries = self._health.failures, self._config.health_retries
+        text = f"health check failed ({failures} of {retries}): {event.status}"
+        fields = {"failures": failures, "retries": retries}
+        failed = Log("info", "health_failed", text, fields)
+        if self._health.state != health.UNHEALTHY:
+            return [failed]
+        sending = f"sending {signals.describe(signals.SIGTERM)}"
+        text = f"child (pid {self.run.pid}) is unhealthy, {sending}"
+        log = Log("info", "unhealthy", text, {"pid": self.run.pid})
+        return [failed, *self._end_run(UNHEALTHY, signals.SIGTERM, TERM_PATIENCE, now, log)]
+
+    def _end_check(self, passed: bool | None, now: float) -> bool:
+        if not self._health.end_check(passed):
+            return False
+        self._cancel_timer(CheckTimeoutOver)
+        self._set_timer(CheckDue, now, self._config.health_interval)
+        return True
+
+    def _stale_check(self, _event: Event, _now: float) -> list[Action]:
+        self._health.end_check(None)
+        return []
+
+
+WatchedService.TRANSITIONS = {
+    **Service.TRANSITIONS,
+    (RUNNING, Notified): WatchedService._notified,
+    (RUNNING, WatchdogExpired): WatchedService._watchdog_expired,
+    (RUNNING, CheckDue): WatchedService._check_health,
+    (RUNNING, CheckTimeoutOver): WatchedService._check_timed_out,
+    (RUNNING, HealthChecked): WatchedService._health_checked,
+    (RUNNING, HealthUnknown): WatchedService._health_unknown,
+    (RESTARTING, Notified): WatchedService._notified_late,
+    (STOPPING, Notified): WatchedService._notified_late,
+    (KILLING, Notified): WatchedService._notified_late,
+    (RESTARTING, HealthChecked): WatchedService._stale_check,
+    (BACKOFF, HealthChecked): WatchedService._stale_check,
+    (STOPPING, HealthChecked): WatchedService._stale_check,
+    (DRAINING, HealthChecked): WatchedService._stale_check,
+    (KILLING, HealthChecked): WatchedService._stale_check,
+}

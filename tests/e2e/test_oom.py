@@ -1,0 +1,163 @@
+"""The kernel's out-of-memory killer, in a memory cgroup of its own; and oom_score_adj."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import PID1, PYTHON, eventually, program
+
+OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+# May read what is in a home directory, such as the program under test, but do no more.
+OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+
+LIMIT = 80 * 2**20
+
+EATER = """
+import os, time
+print("ready", os.getpid(), os.environ.get("REBOUND_LAST_EXIT"), flush=True)
+eaten = []
+while os.environ["REBOUND_RESTARTS"] == "0":
+    eaten.append(bytearray(2**20))
+time.sleep(10**6)
+"""
+
+
+def memory_hierarchy():
+    """Where memory cgroups are made, and the names of the files with the limits."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for _, point, kind, options, *_ in mounts:
+        if kind == "cgroup" and "memory" in options.split(","):
+            return Path(point), ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+    for _, point, kind, *_ in mounts:
+        if kind == "cgroup2":
+            (Path(point) / "cgroup.subtree_control").write_text("+memory")
+            return Path(point), ("memory.max",)
+    raise AssertionError("no memory cgroups here")
+
+
+@pytest.fixture
+def limited():
+    """Give what to put before rebound: a memory cgroup with a limit."""
+    root, limits = memory_hierarchy()
+    cgroup = root / f"rebound-test-{os.getpid()}"
+    cgroup.mkdir()
+    for name in limits:
+        if (cgroup / name).exists():  # memsw only where swap is accounted for
+            (cgroup / name).write_text(str(LIMIT))
+    if (cgroup / "memory.swap.max").exists():
+        (cgroup / "memory.swap.max").write_text("0")
+    yield ["sh", "-c", f'echo $$ >{cgroup}/cgroup.procs && exec "$0" "$@"']
+
+    def removed():
+        for pid in (cgroup / "cgroup.procs").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+        try:
+            cgroup.rmdir()
+        except OSError:  # EBUSY: a zombie is still in it
+            return False
+        return True
+
+    eventually(removed)
+
+
+@pytest.mark.parametrize("wrapper", [[], PID1], ids=["plain", "pid1"])
+def test_an_out_of_memory_kill_is_told_from_others(start, limited, wrapper):
+    rebound = start(*PYTHON, "-c", EATER, wrapper=[*limited, *wrapper])
+    rebound.wait_until(lambda: "ready" in rebound.stdout and "oom" in rebound.stdout)
+    assert "killed by signal 9 (SIGKILL), out of memory, max RSS " in rebound.log
+    assert "MB, after" in rebound.log
+    rebound.children()[0].kill()
+    rebound.wait_ready(3)
+    assert [line.split()[2] for line in rebound.lines("ready")] == ["None", "oom", "signal:SIGKILL"]
+    assert rebound.log.count("out of memory") == 1
+
+
+EAT = f"{' '.join(PYTHON)} -c 'eaten = [bytearray(2**20) for _ in range(10**6)]'"
+
+
+def test_another_ones_kill_is_not_the_commands(start, limited):
+    """The counter has grown, but in the run before; then the command is killed by somebody."""
+    script = f"[ $REBOUND_RESTARTS = 1 ] || {{ {EAT}; exit 9; }}; kill -KILL $$"
+    rebound = start("-r1", "sh", "-c", script, wrapper=limited)
+    assert rebound.wait() == 137
+    assert "exited with status 9, restarting (1)" in rebound.log
+    assert "out of memory" not in rebound.log
+
+
+def test_without_cgroups_it_is_a_signal_like_any_other(start):
+    hide = ["unshare", "--mount", "sh", "-c", 'umount -l /proc && exec "$0" "$@"']
+    rebound = start("-r1", "sh", "-c", "kill -KILL $$", wrapper=hide)
+    assert rebound.wait() == 137
+    assert "out of memory" not in rebound.log
+
+
+def test_rebounds_own_kill_is_none(start, limited):
+    """What is killed at the stop timeout was not taken for its memory."""
+    command = program("notifier.py", "ignore:SIGTERM", "announce", "asleep")
+    rebound = start("--stop-timeout", "100ms", *command, wrapper=limited)
+    rebound.wait_ready()
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 137
+    assert "out of memory" not in rebound.log
+
+
+# --- oom_score_adj ------------------------------------------------------------------------
+
+SHOW = ["sh", "-c", "cat /proc/self/oom_score_adj; echo ready; exec sleep 1000"]
+
+
+def own_score(rebound):
+    return Path(f"/proc/{rebound.pid}/oom_score_adj").read_text().strip()
+
+
+@pytest.mark.parametrize("user", [[], OTHER_USER], ids=["root", "another user"])
+def test_the_command_gets_the_score_and_rebound_keeps_its_own(start, user):
+    """In each run; raising it, and lowering it to what it was, takes no privilege."""
+    before = Path("/proc/self/oom_score_adj").read_text().strip()
+    rebound = start("--oom-score-adj", "777", *SHOW, wrapper=user)
+    rebound.wait_ready()
+    rebound.children()[0].kill()
+    rebound.wait_ready(2)
+    assert rebound.lines("777") == ["777", "777"]
+    assert own_score(rebound) == before
+    assert "oom_score_adj" not in rebound.log
+
+
+def test_a_score_that_is_not_permitted_is_said_and_not_set(start):
+    before = Path("/proc/self/oom_score_adj").read_text().strip()
+    rebound = start("--oom-score-adj", "-500", *SHOW, wrapper=OTHER_USER)
+    rebound.wait_ready()
+    assert "cannot set oom_score_adj to -500: Permission denied" in rebound.log
+    assert rebound.lines(before)
+    assert own_score(rebound) == before
+
+
+DAEMON = """
+import time
+held = bytearray(40 * 2**20)
+print("up", flush=True)
+time.sleep(10**6)
+"""
+
+
+def test_the_kernel_takes_the_command_and_not_a_larger_daemon(start, limited, tmp_path):
+    """If that has set its score back, as the README says; it has the most memory of all."""
+    (tmp_path / "daemon.py").write_text(DAEMON)
+    (tmp_path / "eater.py").write_text(EATER)
+    os.mkfifo(tmp_path / "up")
+    script = f"""
+    if [ $REBOUND_RESTARTS = 0 ]; then
+        (echo 0 >/proc/self/oom_score_adj; exec setsid {" ".join(PYTHON)} daemon.py >up) &
+        read up <up
+    fi
+    exec {" ".join(PYTHON)} eater.py
+    """
+    command = ["sh", "-c", script]
+    rebound = start("--oom-score-adj", "1000", *command, wrapper=limited, cwd=tmp_path)
+    rebound.wait_ready(2)
+    assert rebound.lines("ready")[1].endswith("oom")
+    assert any("daemon.py" in child.cmdline() for child in rebound.children())

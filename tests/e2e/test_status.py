@@ -1,0 +1,456 @@
+"""`rebound --status` and `--restart-now`, and the socket between them and a living rebound."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.helpers import DEADLINE, PID1, eventually, program, run
+
+OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+SLEEP = ["sh", "-c", "echo ready $REBOUND_RESTARTS $REBOUND_LAST_EXIT; exec sleep 1000"]
+HEADS = ("PID", "STATE", "SINCE", "RESTARTS", "LAST EXIT", "NEXT START", "HEALTH", "ADOPTED")
+HEADS += ("COMMAND", "STATUS")
+STUBBORN = program("notifier.py", "first[", "ignore:SIGTERM", "]", "announce", "asleep")
+
+
+@pytest.fixture(autouse=True)
+def own_directory(tmp_path, monkeypatch):
+    """Nobody else's sockets."""
+    directory = tmp_path / "run"
+    monkeypatch.setenv("REBOUND_RUN_DIR", str(directory))
+    return directory
+
+
+def ready(rebound):
+    """Wait until the command has announced itself, and there is a socket."""
+    rebound.wait_ready()
+    rebound.wait_until(lambda: list(Path(os.environ["REBOUND_RUN_DIR"]).glob("*.sock")))
+
+
+def status(*args):
+    """The only rebound's status, and the exit status."""
+    result = run("--status", "--json", *args)
+    [fields] = json.loads(result.stdout)
+    return fields, result.returncode
+
+
+def state_is(state):
+    def check():
+        result = run("--status", "--json")
+        return any(fields["state"] == state for fields in json.loads(result.stdout))
+
+    return check
+
+
+def connect(rebound, directory):
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(directory / f"{rebound.pid}.sock"))
+    client.settimeout(DEADLINE)
+    return client
+
+
+# --- Status -------------------------------------------------------------------------------
+
+
+def test_running(start):
+    rebound = start(*SLEEP)
+    ready(rebound)
+    fields, code = status()
+    assert code == 0
+    assert fields["pid"] == rebound.pid
+    assert fields["child_pid"] == rebound.children()[0].pid
+    assert (fields["command"], fields["state"], fields["ok"]) == ("sh", "RUNNING", True)
+    assert (fields["restarts"], fields["adopted"]) == (0, 0)
+    for name in ("last_exit", "last_exit_text", "next_start", "health", "status", "ending"):
+        assert fields[name] is None
+
+
+def test_all_that_there_is_to_know(start):
+    """After a crash, with an orphan, a status text and a health command."""
+    words = ["first[", "exit:1", "]", "READY=1", "STATUS=serving 5 clients", "announce", "asleep"]
+    command = " ".join(program("notifier.py", *(f"'{word}'" for word in words)))
+    script = f"[ $REBOUND_RESTARTS = 1 ] || sleep 1000 & exec {command}"
+    options = ["--watchdog", "1h", "--health-cmd", "true", "--health-interval", "50ms"]
+    rebound = start(*options, "sh", "-c", script)
+    rebound.wait_until(lambda: "health check passed" in rebound.log)
+    fields, code = status(rebound.pid)
+    assert code == 0
+    expected = {
+        "restarts": 1,
+        "last_exit": "exit:1",
+        "last_exit_text": "exited with status 1",
+        "health": "healthy",
+        "status": "serving 5 clients",
+        "adopted": 1,
+    }
+    assert expected.items() <= fields.items()
+    text = run("--status").stdout
+    head, line = text.splitlines()
+    assert re.split(" {2,}", head) == list(HEADS)
+    for cell in (
+        str(rebound.pid),
+        "RUNNING",
+        "exited with status 1",
+        "healthy",
+        "serving 5 clients",
+    ):
+        assert cell in line
+
+
+def test_not_yet_ready(start):
+    rebound = start("--watchdog", "1h", *program("notifier.py", "announce", "asleep"))
+    ready(rebound)
+    fields, code = status()
+    assert (fields["state"], fields["ok"], code) == ("RUNNING", False, 1)
+    assert "RUNNING (not ready)" in run("--status").stdout
+
+
+def test_backing_off(start):
+    start("-b1", "sh", "-c", "kill -SEGV $$")
+    eventually(lambda: run("--status").returncode != 3)
+    eventually(state_is("BACKOFF"))
+    fields, code = status()
+    assert code == 1
+    assert fields["last_exit"] == "signal:SIGSEGV"
+    assert 0 <= fields["next_start_in"] <= 60
+    assert fields["child_pid"] is None
+    assert "in " in run("--status").stdout
+
+
+def test_hung(start):
+    rebound = start("--watchdog", "200ms", *program("notifier.py", "ignore:SIGABRT", "asleep"))
+    rebound.wait_until(lambda: "hung" in rebound.log)
+    fields, code = status()
+    assert (fields["state"], fields["ending"], code) == ("RESTARTING", "hung", 1)
+    assert "RESTARTING (hung)" in run("--status").stdout
+
+
+def test_shutting_down(start):
+    rebound = start(*STUBBORN)
+    ready(rebound)
+    rebound.send(signal.SIGTERM)
+    rebound.wait_until(state_is("STOPPING"))
+    assert status()[1] == 1
+    assert run("--restart-now").returncode == 1
+
+
+def test_none(own_directory):
+    for command in ("--status", "--restart-now"):
+        result = run(command)
+        assert (result.returncode, result.stderr) == (3, "")
+        assert result.stdout == f"no rebound found in {own_directory}\n"
+        assert json.loads(run(command, "--json").stdout) == []
+        assert run(command, 4711).returncode == 3
+
+
+def test_several(start):
+    one, two = start(*SLEEP), start(*SLEEP)
+    for rebound in (one, two):
+        rebound.wait_ready()
+        eventually(lambda rebound=rebound: run("--status", rebound.pid).returncode == 0)
+    found = {fields["pid"] for fields in json.loads(run("--status", "--json").stdout)}
+    assert found == {one.pid, two.pid}
+    result = run("--restart-now")
+    assert result.returncode == 125
+    assert f"({min(found)}, {max(found)})" in result.stderr
+    assert run("--restart-now", two.pid).returncode == 0
+    assert (len(one.lines("ready")), len(two.lines("ready"))) == (1, 2)
+
+
+def test_as_pid_1(start):
+    """As a probe sees it: another process of the same container."""
+    rebound = start(*SLEEP, wrapper=PID1)
+    ready(rebound)
+    inside = ["nsenter", "--pid", "--mount", f"--target={rebound.pid}"]
+    probe = [*inside, os.environ["REBOUND"], "--status", "--json"]
+    result = subprocess.run(probe, capture_output=True, text=True, timeout=DEADLINE)
+    assert (result.returncode, json.loads(result.stdout)[0]["pid"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["x"], ["1", "2"], ["-1"], ["1.5"], ["1", "--no-such-option"], ["--", "1", "sleep"]],
+)
+def test_what_is_no_pid(words):
+    result = run("--status", *words)
+    assert (result.returncode, result.stderr.count("\n")) == (125, 1)
+
+
+def test_options_after_the_pid(start):
+    rebound = start(*SLEEP)
+    ready(rebound)
+    eventually(lambda: run("--status", rebound.pid, "--json").stdout.startswith("["))
+
+
+def test_one_that_does_not_answer(start):
+    rebound = start(*SLEEP)
+    ready(rebound)
+    rebound.send(signal.SIGSTOP)
+    result = run("--status")
+    assert (result.returncode, result.stdout) == (1, f"{rebound.pid}: no answer within 5 s\n")
+    rebound.send(signal.SIGCONT)
+
+
+# --- Restart ------------------------------------------------------------------------------
+
+
+def test_restart(start, mode):
+    """Neither -r, nor --restart never, nor a delay is about restarts that were asked for."""
+    options = ["--restart", "never", "-r1", "-d", "1h", "-b1"]
+    rebound = start(*options, *SLEEP, wrapper=mode)
+    ready(rebound)
+    inside = ["nsenter", "--pid", "--mount", f"--target={rebound.pid}"] if mode else []
+    for times in range(2, 6):
+        command = [*inside, os.environ["REBOUND"], "--restart-now"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
+        assert result.returncode == 0
+        assert result.stdout.startswith("restarted: sh (pid ")
+        rebound.wait_ready(times)
+    assert rebound.lines("ready")[-1] == "ready 4 signal:SIGTERM"
+    assert "delaying" not in rebound.log
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+
+
+def test_restart_of_a_run_that_ignores_the_term(start):
+    """KILL after 10 s; the answer comes then."""
+    rebound = start(*STUBBORN)
+    ready(rebound)
+    fields = json.loads(run("--restart-now", "--json").stdout)
+    assert fields[0]["restarts"] == 1
+    assert fields[0]["last_exit"] == "signal:SIGKILL"
+    rebound.wait_ready(2)
+
+
+def test_restart_ends_a_back_off(start, tmp_path):
+    marker = tmp_path / "works"
+    script = f"test -e {marker} && echo ready && exec sleep 1000; exit 3"
+    rebound = start("-b1", "-d", "1h", "sh", "-c", script)
+    rebound.wait_until(state_is("BACKOFF"))
+    marker.touch()
+    assert run("--restart-now").returncode == 0
+    ready(rebound)
+    assert status()[0]["restarts"] == 1
+
+
+def test_restart_whose_exec_fails(start, tmp_path):
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho ready\nexec sleep 1000\n")
+    program.chmod(0o755)
+    rebound = start("--max-delay", "10ms", program)
+    ready(rebound)
+    program.rename(tmp_path / "away")
+    result = run("--restart-now")
+    assert (result.returncode, result.stdout) == (
+        1,
+        f"not restarted: exec {program}: No such file or directory\n",
+    )
+    (tmp_path / "away").rename(program)
+    rebound.wait_ready(2)
+
+
+def test_a_stop_answers_those_who_wait_for_a_restart(start):
+    rebound = start(*STUBBORN)
+    ready(rebound)
+    client = subprocess.Popen(
+        [os.environ["REBOUND"], "--restart-now"], stdout=subprocess.PIPE, text=True
+    )
+    rebound.wait_until(lambda: "restart requested" in rebound.log)
+    rebound.send(signal.SIGTERM)
+    assert client.communicate(timeout=DEADLINE)[0] == "not restarted: shutting down\n"
+    assert client.returncode == 1
+    assert rebound.wait() == 137  # TERM is ignored, and the patience for the restart stays
+
+
+def test_an_interrupt_ends_the_one_who_waits_without_a_word(start):
+    rebound = start(*STUBBORN)
+    ready(rebound)
+    with subprocess.Popen(
+        [os.environ["REBOUND"], "--restart-now"], stderr=subprocess.PIPE
+    ) as client:
+        rebound.wait_until(lambda: "restart requested" in rebound.log)
+        client.send_signal(signal.SIGINT)
+        assert client.wait(DEADLINE) == -signal.SIGINT
+        assert client.stderr.read() == b""
+
+
+# --- The socket ---------------------------------------------------------------------------
+
+
+def test_the_socket_is_ours_alone_and_goes_with_us(start, own_directory):
+    """Whatever the umask."""
+    rebound = start(*SLEEP, umask=0o777)
+    ready(rebound)
+    path = own_directory / f"{rebound.pid}.sock"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(own_directory.stat().st_mode) == 0o755
+    assert os.listdir(own_directory) == [path.name]
+    rebound.send(signal.SIGTERM)
+    rebound.wait()
+    assert os.listdir(own_directory) == []
+
+
+def test_the_umask_of_the_command_is_the_inherited_one(start):
+    rebound = start("sh", "-c", "umask; [ $REBOUND_RESTARTS = 2 ]", umask=0o27)
+    assert rebound.wait() == 0
+    assert rebound.lines() == ["0027"] * 3
+
+
+def test_the_socket_of_a_killed_rebound_is_removed(start, own_directory):
+    rebound = start(*SLEEP)
+    ready(rebound)
+    path = own_directory / f"{rebound.pid}.sock"
+    rebound.popen.kill()
+    rebound.wait()
+    assert path.exists()
+    assert run("--status").returncode == 3
+    assert not path.exists()
+
+
+def test_a_new_rebound_takes_the_name_of_a_killed_one(start, own_directory):
+    """A container that is started again: the same pid, the same file system."""
+    own_directory.mkdir()
+    for name in ("1.sock", ".1.sock"):
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(str(own_directory / name))
+    rebound = start(*SLEEP, wrapper=PID1)
+    rebound.wait_until(lambda: run("--status", 1).returncode == 0)
+    assert os.listdir(own_directory) == ["1.sock"]
+
+
+def test_the_name_of_a_living_rebound_is_left_alone(start):
+    """Both are PID 1, each of a container of its own, with one /run."""
+    first = start(*SLEEP, wrapper=PID1)
+    first.wait_until(lambda: run("--status", 1).returncode == 0)
+    second = start("-v", *SLEEP, wrapper=PID1)
+    second.wait_until(lambda: "no socket for --status" in second.log)
+    second.send(signal.SIGTERM)
+    assert second.wait() == 143
+    assert run("--status", 1).returncode == 0
+
+
+def unusable(how, directory):
+    """Make the directory unusable; give what REBOUND_RUN_DIR is then."""
+    if how == "a file":
+        directory.touch()
+    elif how == "no parent":
+        return directory / "deeper" / "still"
+    elif how == "too long":
+        return directory / ("x" * 100)
+    elif how == "another user's":
+        directory.mkdir(mode=0o755)
+    return directory
+
+
+@pytest.mark.parametrize("how", ["a file", "no parent", "too long", "another user's"])
+def test_where_there_can_be_no_socket(start, own_directory, how):
+    """It works, and says so only with -v."""
+    directory = unusable(how, own_directory)
+    env = {**os.environ, "REBOUND_RUN_DIR": str(directory)}
+    user = OTHER_USER if how == "another user's" else []
+    for verbose in (["-v"], []):
+        rebound = start(*verbose, "-r1", "false", env=env, wrapper=user)
+        assert rebound.wait() == 1
+        assert ("no socket for --status" in rebound.log) == bool(verbose)
+
+
+def test_an_empty_variable_switches_it_off(start):
+    rebound = start("-v", *SLEEP, env={**os.environ, "REBOUND_RUN_DIR": ""})
+    rebound.wait_ready()
+    assert not any(c.laddr for c in psutil.Process(rebound.pid).net_connections("unix"))
+    assert "no socket" not in rebound.log
+
+
+# --- Bad clients --------------------------------------------------------------------------
+
+
+def test_slow_silent_and_flooding_clients_cost_only_their_own(start, own_directory):
+    rebound = start("-b0", *SLEEP)
+    ready(rebound)
+    silent = [connect(rebound, own_directory) for _ in range(100)]
+    slow = connect(rebound, own_directory)
+    slow.send(b"sta")
+    flooding = connect(rebound, own_directory)
+    try:
+        for _ in range(1000):
+            flooding.send(b"x" * 10_000)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    else:
+        raise AssertionError("a flood was taken")
+    assert status()[1] == 0
+    slow.send(b"tus\n")
+    assert b'"RUNNING"' in slow.recv(4096)
+    rebound.children()[0].kill()
+    rebound.wait_ready(2)
+    assert psutil.Process(rebound.pid).num_fds() < 30
+    for client in (*silent, slow, flooding):
+        client.close()
+    rebound.wait_until(lambda: psutil.Process(rebound.pid).num_fds() < 12)
+    assert status()[0]["restarts"] == 1
+    cpu = psutil.Process(rebound.pid).cpu_times()
+    assert cpu.user + cpu.system < DEADLINE
+
+
+@pytest.mark.parametrize("request_line", [b"\n", b"stop\n", b"status", b"\0" * 64, b"status " * 20])
+def test_wrong_requests(start, own_directory, request_line):
+    rebound = start(*SLEEP)
+    ready(rebound)
+    with connect(rebound, own_directory) as client:
+        client.send(request_line)
+        client.shutdown(socket.SHUT_WR)
+        try:
+            assert client.recv(1000) in (b"", b'{"error": "unknown request"}\n')
+        except ConnectionResetError:
+            pass
+    assert status()[1] == 0
+
+
+def test_other_users_are_strangers(start, own_directory):
+    """Even if somebody has opened the file to them."""
+    rebound = start(*SLEEP)
+    ready(rebound)
+    path = own_directory / f"{rebound.pid}.sock"
+    for directory in (own_directory, *own_directory.parents[:-2]):
+        directory.chmod(0o755)
+    path.chmod(0o666)
+    command = [*OTHER_USER, os.environ["REBOUND"], "--restart-now"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
+    assert result.returncode == 1
+    assert result.stdout == "not restarted: it has closed the connection\n"
+    assert len(rebound.lines("ready")) == 1
+    assert "restart requested" not in rebound.log
+
+
+def test_without_descriptors_it_neither_spins_nor_dies(start, own_directory):
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (14, 14))  # noqa: E731
+    rebound = start("-b0", *SLEEP, preexec_fn=limit)
+    ready(rebound)
+    silent = [connect(rebound, own_directory) for _ in range(12)]
+    rebound.children()[0].kill()
+    rebound.wait_ready(2)
+    process = psutil.Process(rebound.pid)
+    rebound.wait_until(lambda: process.status() == psutil.STATUS_SLEEPING)
+    for client in silent:
+        client.close()
+    rebound.wait_until(lambda: run("--status").returncode in (0, 3))
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+
+
+def test_the_command_inherits_none_of_it(start):
+    rebound = start("--watchdog=1h", "sh", "-c", "ls -l /proc/self/fd; echo ready; exec sleep 1000")
+    ready(rebound)
+    assert "socket:" not in rebound.stdout
