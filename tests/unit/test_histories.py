@@ -1,0 +1,264 @@
+"""Random histories of the state machine, in a world that does what a kernel may do.
+
+The world holds a command, adopted processes and a health check, and carries out what the
+service wants done.  Whatever happens in whatever order, the rules below hold.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from rebound import events, service
+from rebound.config import Config
+from rebound.exitstatus import ExitStatus
+from rebound.notify import Message
+from rebound.restart import REQUESTED, RestartPolicy
+from rebound.service import Service
+from rebound.signals import SIGHUP, SIGINT, SIGKILL, SIGTERM
+from rebound.watched import WatchedService
+
+CONFIGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "restart": st.sampled_from(["on-failure", "always", "never"]),
+        "max_restarts": st.integers(0, 2),
+        "restart_delay": st.sampled_from([0.0, 0.5]),
+        "burst": st.integers(0, 3),
+        "max_delay": st.sampled_from([0.0, 2.0, 60.0]),
+        "reset_after": st.sampled_from([0.0, 5.0]),
+        "stop_timeout": st.sampled_from([0.0, 3.0]),
+        "watchdog": st.sampled_from([2.0]),
+        "health_command": st.just("check"),
+        "health_retries": st.integers(1, 2),
+        "notify": st.booleans(),
+    },
+)
+CRASHES = [ExitStatus(code=1), ExitStatus(signal=11), ExitStatus(signal=SIGKILL)]
+STATUSES = st.sampled_from([*CRASHES, *CRASHES, ExitStatus(), ExitStatus(signal=SIGTERM)])
+SELDOM = st.integers(0, 7).map(lambda number: number == 3)
+"""True so seldom that histories are not all over before they have become interesting."""
+MESSAGES = st.builds(
+    Message,
+    ready=st.booleans(),
+    stopping=st.booleans(),
+    alive=st.booleans(),
+    trigger=st.booleans(),
+    status=st.none() | st.just("busy"),
+    extend=st.none() | st.just(4.0),
+    watchdog=st.none() | st.just(1.0),
+)
+STARTS = st.sampled_from(["started", "started", "started", "no fork", "no exec"])
+ENOUGH = 200
+"""Steps in which a world without resistance comes to its end."""
+
+
+class World(RuleBasedStateMachine):
+    """A service, and all that it knows of."""
+
+    @initialize(config=CONFIGS, chance=st.floats(0, 1), start=STARTS)
+    def begin(self, config: dict[str, Any], chance: float, start: str) -> None:
+        """Start the command for the first time."""
+        self.config = Config(**{"health_interval": 1.0, "health_timeout": 1.0, **config})
+        watched = self.config.watchdog or self.config.health_command
+        kind = WatchedService if watched else Service
+        self.service = kind("cmd", self.config, RestartPolicy(self.config, lambda: chance))
+        self.now = 0.0
+        self.command = False
+        self.adopted = 0
+        self.checking = False
+        self.requested = 0  # restarts that somebody asked for
+        self.stop_requested = False
+        self.awaits_restart = False
+        self.start = start
+        self.step(events.Begin())
+
+    # --- What the service wants done --------------------------------------------------
+
+    def step(self, event: events.Event) -> None:
+        """Hand over an event, and do what is to be done."""
+        next_event: events.Event | None = event
+        while next_event is not None:
+            actions = self.service.step(next_event, self.now)
+            next_event = None
+            for action in actions:
+                next_event = self.act(action) or next_event
+
+    def act(self, action: events.Action) -> events.Event | None:
+        """Carry out an action, as far as that has an effect."""
+        if isinstance(action, events.Start):
+            assert not self.command, "one command at most"
+            assert not self.stop_requested, "no start after a stop"
+            return self.started()
+        if isinstance(action, events.SignalCommand):
+            assert self.command, "signals go to a command that runs"
+        elif isinstance(action, events.CheckHealth):
+            assert not self.checking, "one check at most"
+            self.checking = True
+        elif isinstance(action, events.RestartAnswered):
+            assert self.awaits_restart, "an answer has its question"
+            self.awaits_restart = False
+        return None
+
+    def started(self) -> events.Event:
+        if self.start == "no fork":
+            return events.ForkFailed("no memory")
+        if self.start == "no exec":
+            return events.ExecFailed("not found", ExitStatus(code=127))
+        self.command = True
+        return events.Started(7)
+
+    # --- What happens -----------------------------------------------------------------
+
+    def ended(self) -> bool:
+        return self.service.state == service.ENDED
+
+    def lives(self) -> bool:
+        return not self.ended()
+
+    @rule(start=STARTS)
+    def the_next_start_will(self, start: str) -> None:
+        """Succeed or fail."""
+        self.start = start
+
+    @precondition(lambda self: self.lives() and self.command)
+    @rule(status=STATUSES, oom=st.booleans())
+    def command_ends(self, status: ExitStatus, *, oom: bool) -> None:
+        """By itself or not."""
+        self.command = False
+        self.requested += self.service.run.cause == REQUESTED and not self.stop_requested
+        self.step(events.Exited(7, status, 1000, oom and status.signal == SIGKILL))
+
+    @precondition(lambda self: self.lives() and self.command)
+    @rule(crashes=st.integers(1, 6), status=st.sampled_from(CRASHES), pause=st.sampled_from([0, 6]))
+    def command_keeps_crashing(self, crashes: int, status: ExitStatus, pause: int) -> None:
+        """Several times in a row, each run being as long."""
+        for _ in range(crashes):
+            if self.command:
+                self.now += pause
+                self.command_ends(status, oom=False)
+            if self.service.state == service.BACKOFF:
+                self.time_passes(0.0)
+
+    @precondition(lambda self: self.lives())
+    @rule(signo=st.sampled_from([SIGTERM, SIGINT, SIGHUP]), delivered=st.booleans(), really=SELDOM)
+    def stop(self, signo: int, *, delivered: bool, really: bool) -> None:
+        """Request the end."""
+        if really:
+            self.stop_requested = True
+            self.step(events.StopRequested(signo, delivered and self.command))
+
+    @precondition(lambda self: self.lives())
+    @rule()
+    def other_signal(self) -> None:
+        """Be sent another one."""
+        self.step(events.SignalReceived(SIGHUP, None))
+
+    @precondition(lambda self: self.lives())
+    @rule()
+    def request_restart(self) -> None:
+        """Ask for a restart."""
+        self.awaits_restart = True
+        self.step(events.RestartRequested())
+
+    @rule()
+    def orphan(self) -> None:
+        """Adopt a process."""
+        self.adopted += 1
+
+    @precondition(lambda self: self.lives() and self.adopted)
+    @rule()
+    def orphan_ends(self) -> None:
+        """Reap one."""
+        self.adopted -= 1
+        self.step(events.ChildrenReaped())
+
+    @precondition(lambda self: self.lives() and self.command and self.config.watchdog)
+    @rule(message=MESSAGES)
+    def notified(self, message: Message) -> None:
+        """Hear from the command."""
+        self.step(events.Notified(message))
+
+    @precondition(lambda self: self.lives() and self.checking)
+    @rule(status=STATUSES)
+    def check_ends(self, status: ExitStatus) -> None:
+        """Hear of its health."""
+        self.checking = False
+        self.step(events.HealthChecked(status))
+        if self.lives():
+            self.step(events.ChildrenReaped())
+
+    @precondition(lambda self: self.lives())
+    @rule()
+    def look_for_children(self) -> None:
+        """Ask whether any are left."""
+        state = self.service.state
+        nobody = not (self.command or self.adopted or self.checking)
+        if nobody and state in {service.DRAINING, service.KILLING}:
+            self.step(events.NoChildren())
+
+    @precondition(lambda self: self.lives())
+    @rule(late=st.sampled_from([0.0, 0.1, 500.0]))
+    def time_passes(self, late: float) -> None:
+        """Until something is due, or is overdue since the machine was paused."""
+        if self.service.deadline is None:
+            self.now += 1
+        else:
+            self.now = max(self.now, self.service.deadline) + late
+            self.step(events.DeadlinePassed())
+
+    # --- What holds ---------------------------------------------------------------------
+
+    @invariant()
+    def states_fit_the_world(self) -> None:
+        """RUNNING, RESTARTING and STOPPING have a command; the others none, but KILLING."""
+        if not hasattr(self, "service"):
+            return
+        state = self.service.state
+        with_command = {service.RUNNING, service.RESTARTING, service.STOPPING}
+        assert (state in with_command) == self.command or state == service.KILLING
+
+    @invariant()
+    def delays_have_bounds(self) -> None:
+        """A back-off ends, neither before its least time nor after its longest."""
+        if not hasattr(self, "service") or self.service.state != service.BACKOFF:
+            return
+        due = self.service.time_of(events.BackoffOver)
+        assert due is not None
+        longest = max(self.config.max_delay, self.config.restart_delay, 0.01)
+        assert due - self.service.since <= longest + 1e-9
+        assert self.service.deadline == due
+
+    @invariant()
+    def a_restart_within_reach(self) -> None:
+        """Not more failures than allowed."""
+        if hasattr(self, "service") and self.config.max_restarts:
+            failures = self.service.restarts - self.requested
+            assert failures <= self.config.max_restarts
+
+    def teardown(self) -> None:
+        """A stop always leads to the end, once nobody resists any more."""
+        if not hasattr(self, "service"):
+            return
+        if not self.ended():
+            self.stop(SIGTERM, delivered=False, really=True)
+        for _ in range(ENOUGH):
+            if self.ended():
+                break
+            if self.command:
+                self.command_ends(ExitStatus(signal=SIGTERM), oom=False)
+            elif self.checking:
+                self.check_ends(ExitStatus(signal=SIGKILL))
+            elif self.adopted:
+                self.orphan_ends()
+            else:
+                self.look_for_children()
+        assert self.ended()
+        assert not self.awaits_restart, "whoever asks gets an answer"
+
+
+TestHistories = World.TestCase
+TestHistories.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
