@@ -165,7 +165,10 @@ class Supervised:
         return self.popen.wait(deadline)
 
 
-def run(*args: object, **options: object) -> subprocess.CompletedProcess[str]:
+def run(
+    *args: object, wrapper: Sequence[str] = PLAIN, **options: object
+) -> subprocess.CompletedProcess[str]:
     """Run rebound to its end."""
     defaults = {"capture_output": True, "text": True, "timeout": DEADLINE}
-    return subprocess.run([REBOUND, *map(str, args)], **{**defaults, **options})  # type: ignore[call-overload, no-any-return]
+    command = [*wrapper, REBOUND, *map(str, args)]
+    return subprocess.run(command, **{**defaults, **options})  # type: ignore[call-overload, no-any-return]

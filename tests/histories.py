@@ -1,0 +1,156 @@
+"""Whatever may happen to a real rebound, one thing at a time, with a look at what must hold.
+
+The end-to-end tests have hypothesis choose what happens; the soak test, chance, for hours.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+
+from tests.helpers import Supervised, eventually, is_running, program, run
+
+CRASHES = ("exit 1", "exit 255", "kill SIGKILL", "kill SIGSEGV", "kill SIGABRT", "kill SIGUSR1")
+KINDS = ("obedient", "stubborn", "brief", "parent")
+SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGPIPE)
+ENDS = (signal.SIGTERM, signal.SIGINT)
+OPTIONS = ("-b0", "--stop-timeout", "1s", "--watchdog", "1h")
+
+
+class History:
+    """A rebound with a puppet; `directory` is where their files are."""
+
+    def __init__(self, directory: Path, wrapper: list[str]) -> None:
+        self.orphans: dict[int, str] = {}
+        self.restarts = 0
+        self._words = itertools.count()
+        os.mkfifo(directory / "orders")
+        self._orders = os.open(directory / "orders", os.O_RDWR | os.O_CLOEXEC)
+        self._run_directory = {"REBOUND_RUN_DIR": str(directory / "run")}
+        command = [*OPTIONS, *program("puppet.py", directory)]
+        env = {**os.environ, **self._run_directory}
+        self.rebound = Supervised(directory, command, wrapper, env=env)
+        self.rebound.wait_ready()
+
+    def close(self) -> None:
+        """Kill what is left."""
+        self.rebound.__exit__(None)
+        os.close(self._orders)
+
+    # --- What may happen --------------------------------------------------------------
+
+    def crash(self, order: str) -> None:
+        """Have the command end so; the next run follows, and only that."""
+        self._order(order)
+        self._restarted()
+
+    def be_killed(self) -> None:
+        """Kill the command from outside."""
+        self._command().kill()
+        self._restarted()
+
+    def restart(self) -> None:
+        """Request a restart."""
+        assert self._client("--restart-now").returncode == 0
+        self._restarted()
+
+    def leave_orphan(self, kind: str) -> None:
+        """Have the command leave a daemon behind; the brief one is reaped."""
+        before = len(self.rebound.lines("orphan"))
+        self._order(f"orphan {kind}")
+        expected = before + (2 if kind == "parent" else 1)
+        self.rebound.wait_until(lambda: len(self.rebound.lines("orphan")) >= expected)
+
+    def be_signalled(self, signo: int) -> None:
+        """Send a signal; it is forwarded."""
+        before = len(self.rebound.lines("signal"))
+        self.rebound.send(signo)
+        self.rebound.wait_until(lambda: len(self.rebound.lines("signal")) > before)
+        assert self.rebound.lines("signal")[-1] == f"signal {signo} -"
+
+    def be_sent_values(self, count: int) -> None:
+        """Queue real-time signals; all are forwarded in their order, with their values."""
+        before = len(self.rebound.lines("signal"))
+        for value in range(count):
+            ctypes.CDLL(None).sigqueue(self.rebound.pid, int(signal.SIGRTMIN), value)
+        self.rebound.wait_until(lambda: len(self.rebound.lines("signal")) == before + count)
+        lines = self.rebound.lines("signal")[before:]
+        assert lines == [f"signal {int(signal.SIGRTMIN)} {value}" for value in range(count)]
+
+    def notify(self, count: int) -> None:
+        """Have the command send messages."""
+        for number in range(count):
+            self._order(f"notify STATUS=message {number}")
+        self.settle()
+
+    def ask(self) -> None:
+        """Ask for the status; it is what we know."""
+        self.settle()
+        [fields] = json.loads(self._client("--status", "--json").stdout)
+        assert (fields["state"], fields["restarts"]) == ("RUNNING", self.restarts)
+
+    # --- What must hold ---------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Wait until the command has done what it was told."""
+        word = f"{next(self._words)}"
+        self._order(f"say {word}")
+        self.rebound.wait_until(lambda: f"said {word}" in self.rebound.lines("said"))
+
+    def check(self) -> None:
+        """One command, no zombies, each daemon that should live does."""
+        assert len(self.rebound.lines("ready")) == self.restarts + 1
+        eventually(lambda: not self._zombies())
+        assert "Traceback" not in self.rebound.log
+        assert "internal error" not in self.rebound.log
+
+    def end(self, signo: int) -> None:
+        """Stop it; then nothing is left of all that it was responsible for."""
+        family = psutil.Process(self.rebound.pid).children(recursive=True)
+        self.rebound.send(signo)
+        assert self.rebound.wait() == 0
+        left = [process.pid for process in family if is_running(process.pid)]
+        assert left == []
+
+    def footprint(self) -> tuple[int, int]:
+        """Give rebound's memory in bytes, and the number of its descriptors."""
+        process = psutil.Process(self.rebound.pid)
+        return process.memory_info().rss, process.num_fds()
+
+    # --- Means ------------------------------------------------------------------------
+
+    def _order(self, order: str) -> None:
+        os.write(self._orders, f"{order}\n".encode())
+
+    def _restarted(self) -> None:
+        self.restarts += 1
+        self.rebound.wait_ready(self.restarts + 1)
+        assert self.rebound.lines("ready")[-1].split()[2] == str(self.restarts)
+
+    def _command(self) -> psutil.Process:
+        def find() -> list[psutil.Process]:
+            children = self.rebound.children()
+            return [
+                child for child in children if os.getsid(child.pid) == os.getsid(self.rebound.pid)
+            ]
+
+        [command] = eventually(find)
+        return command
+
+    def _zombies(self) -> list[int]:
+        return [
+            child.pid for child in self.rebound.children() if child.status() == psutil.STATUS_ZOMBIE
+        ]
+
+    def _client(self, *args: str) -> subprocess.CompletedProcess[str]:
+        inside = []
+        if self.rebound.pid != self.rebound.popen.pid:
+            inside = ["nsenter", "--pid", "--mount", f"--target={self.rebound.pid}"]
+        return run(*args, env={**os.environ, **self._run_directory}, wrapper=inside)

@@ -1,0 +1,100 @@
+"""A command that does what it is told.
+
+    puppet.py DIRECTORY
+
+Orders come as lines through the FIFO DIRECTORY/orders, what happens goes to stdout:
+
+    exit STATUS     exit
+    kill SIGNAL     die of it
+    orphan KIND     leave a daemon behind; says `orphan PID KIND`
+    notify MESSAGE  send it to $NOTIFY_SOCKET
+    say WORD        say `said WORD`
+
+Each signal but a few is said as `signal NUMBER VALUE`; TERM and INT end it with status 0.  The
+daemons: `obedient` ends on TERM, `stubborn` only on KILL, `brief` at once, `parent` has a
+child that outlives it.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+
+EVERYTHING = signal.valid_signals()
+ENDING = {signal.SIGTERM, signal.SIGINT}
+libc = ctypes.CDLL(None)
+
+
+def say(*words):
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
+
+
+def listen():
+    mask = (ctypes.c_ulong * 16)(*[ctypes.c_ulong(-1).value] * 16)
+    info = (ctypes.c_int * 32)()  # siginfo_t: signo, errno, code, -, pid, uid, value
+    while True:
+        signo = libc.sigwaitinfo(mask, info)
+        if signo in ENDING:
+            os._exit(0)
+        if signo > 0 and signo not in {signal.SIGCHLD, signal.SIGCONT}:
+            say("signal", signo, info[6] if info[2] == -1 else "-")
+
+
+def live(kind):
+    if kind == "parent" and not os.fork():
+        say("orphan", os.getpid(), "child")
+        signal.sigwait(ENDING)
+        os._exit(0)
+    say("orphan", os.getpid(), kind)
+    if kind == "brief":
+        os._exit(3)
+    while True:
+        if signal.sigwait(EVERYTHING) in ENDING and kind != "stubborn":
+            os._exit(0)
+
+
+def orphan(kind):
+    if not os.fork():
+        os.setsid()
+        if not os.fork():
+            live(kind)
+        os._exit(0)
+    os.wait()
+
+
+def notify(message):
+    if "NOTIFY_SOCKET" in os.environ:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            try:
+                sender.sendto(message.encode(), os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
+            except BlockingIOError:
+                pass
+
+
+def die(name):
+    signo = getattr(signal, name)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signo})
+    os.kill(os.getpid(), signo)
+
+
+signal.pthread_sigmask(signal.SIG_BLOCK, EVERYTHING)
+# Opened for writing, too, so that it never ends.
+with open(os.open(os.path.join(sys.argv[1], "orders"), os.O_RDWR), "rb", buffering=0) as orders:
+    threading.Thread(target=listen, daemon=True).start()
+    say("ready", os.getpid(), os.environ["REBOUND_RESTARTS"])
+    line = b""
+    while True:
+        line += orders.read(1)
+        if line.endswith(b"\n"):
+            order, _, word = line.decode().strip().partition(" ")
+            line = b""
+            {
+                "exit": lambda word: os._exit(int(word)),
+                "kill": die,
+                "orphan": orphan,
+                "notify": notify,
+                "say": lambda word: say("said", word),
+            }[order](word)
