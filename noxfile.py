@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import random
 from pathlib import Path
 
 import nox
@@ -42,7 +43,9 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on the installed package, as root; arguments go to pytest."""
     install(session, "test", ".")
-    session.run("pytest", *session.posargs, env=rebound(session))
+    # Another one each time, and shown, so that a failure can be had again.
+    seed = random.randrange(2**32)
+    session.run("pytest", f"--hypothesis-seed={seed}", *session.posargs, env=rebound(session))
 
 
 @nox.session

@@ -36,6 +36,11 @@ class OomKills:
         """Whether the counter has grown since the last `mark`."""
         return self._fd >= 0 and self._count() > self._before
 
+    def claim(self) -> None:
+        """Take one kill out of the growth: it was, or may have been, another process's."""
+        if self.have_grown():
+            self._before += 1
+
     def close(self) -> None:
         """Close the file."""
         if self._fd >= 0:

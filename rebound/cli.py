@@ -37,7 +37,7 @@ def _run(words: list[str], inherited: linux.Inherited, settings: options.Setting
         raise options.UsageError(f"{OPTIONS_VARIABLE} may hold options only, not {surplus[0]!r}")
     command = options.parse(words, settings)
     run_directory = os.environ.get(RUN_DIRECTORY_VARIABLE, RUN_DIRECTORY)
-    action = settings.pop(options.ACTION, None)
+    action = settings.get(options.ACTION)
     if action in (options.STATUS, options.RESTART_NOW):
         linux.restore_signals(inherited)
         linux.end_on_interrupt()
@@ -102,7 +102,7 @@ def _environment() -> dict[bytes, bytes]:
 
 def _print(text: str) -> int:
     try:
-        os.write(1, text.encode())
+        os.write(1, text.encode(errors="surrogateescape"))
     except OSError as error:
         return _fail(f"standard output: {error.strerror}", {})
     return 0

@@ -8,7 +8,7 @@ import os
 import sys
 
 from rebound import status
-from rebound.control import peer_uid
+from rebound.control import peer
 from rebound.log import printable
 from rebound.options import UsageError
 from rebound.runsocket import is_stale
@@ -39,27 +39,30 @@ class NoAnswer(Exception):
 def show_status(directory: str, pid: int | None, *, as_json: bool) -> tuple[str, int]:
     """Ask all living rebounds, or one; give the text to print, and the exit status."""
     answers = []
-    silent = []
     for each in _living(directory, pid):
         try:
-            answers.append(_ask(directory, each, "status", _PATIENCE))
+            answer = _ask(directory, each, "status", _PATIENCE)
         except NoAnswer as error:
-            silent.append(f"{each}: {error}\n")
-    if not answers and not silent:
+            answer = {"pid": each, "ok": False, "error": str(error)}
+        if answer:
+            answers.append(answer)
+    if not answers:
         text = "[]\n" if as_json else f"no rebound found in {directory}\n"
         return text, NONE_FOUND
-    all_well = not silent and all(answer["ok"] for answer in answers)
     if as_json:
         text = json.dumps(answers, indent=2) + "\n"
     else:
-        shown = [{name: _shown(value) for name, value in answer.items()} for answer in answers]
-        text = (status.table(shown) if shown else "") + "".join(silent)
-    return text, WELL if all_well else NOT_WELL
+        rows = [answer for answer in answers if "error" not in answer]
+        shown = [{name: _shown(value) for name, value in answer.items()} for answer in rows]
+        silent = [answer for answer in answers if "error" in answer]
+        text = status.table(shown) if shown else ""
+        text += "".join(f"{answer['pid']}: {answer['error']}\n" for answer in silent)
+    return text, WELL if all(answer["ok"] for answer in answers) else NOT_WELL
 
 
 def restart_now(directory: str, pid: int | None, *, as_json: bool) -> tuple[str, int]:
     """Have one rebound start its command anew, and wait for that.  Raises `UsageError`."""
-    living = _living(directory, pid)
+    living = [each for each in _living(directory, pid) if _is_here(directory, each)]
     if not living:
         return ("[]\n" if as_json else f"no rebound found in {directory}\n"), NONE_FOUND
     if len(living) > 1:
@@ -107,17 +110,31 @@ def _removed(path: str) -> bool:
     return True
 
 
+def _is_here(directory: str, pid: int) -> bool:
+    try:
+        return bool(_ask(directory, pid, "status", _PATIENCE))
+    except NoAnswer:
+        return True  # it has to be asked to know why
+
+
 def _ask(directory: str, pid: int, request: str, patience: int) -> dict[str, Any]:
+    """Give the answer; an empty one from a rebound that is none of ours.
+
+    Containers with a run directory in common see each other's sockets, and each has a PID 1.
+    """
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
         # Not Python's timeout, with which connect(2) would not wait for room in the backlog.
         socket.setsockopt(_socket.SOL_SOCKET, _SO_SNDTIMEO, _timeval(_PATIENCE))
         socket.setsockopt(_socket.SOL_SOCKET, _SO_RCVTIMEO, _timeval(patience))
         socket.connect(f"{directory}/{pid}.sock")
-        if peer_uid(socket) not in (0, os.geteuid()):
+        server, uid = peer(socket)
+        if uid not in (0, os.geteuid()):
             raise NoAnswer("the socket is another user's")
+        if not server:
+            return {}
         socket.sendall(request.encode() + b"\n")
-        answer: dict[str, Any] = json.loads(_receive_line(socket))
+        answer = json.loads(_receive_line(socket))
     except BlockingIOError:
         raise NoAnswer(f"no answer within {_PATIENCE} s") from None
     except ConnectionResetError:
@@ -128,6 +145,8 @@ def _ask(directory: str, pid: int, request: str, patience: int) -> dict[str, Any
         raise NoAnswer("its answer cannot be read") from None
     finally:
         socket.close()
+    if not isinstance(answer, dict) or not ("error" in answer or answer.keys() >= status.FIELDS):
+        raise NoAnswer("its answer cannot be read")
     return answer
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LONGEST_REQUEST = 64
 _MOST_CLIENTS = 8
-"""How many connections may wait for their request, or for a restart, at the same time."""
+"""How many connections may at the same time be without a request; or wait for a restart."""
 
 _BATCH = 16
 """How many connections are accepted before anything else is looked at again."""
@@ -99,6 +99,11 @@ class Control:
             self._spare = -1
         try:
             _accept(self._listener).close()
+        except BlockingIOError:
+            pass  # it has gone by itself
+        except OSError:
+            return False
+        try:
             self._spare = os.dup(self._listener.fileno())
         except OSError:
             return False
@@ -106,9 +111,10 @@ class Control:
 
     def _take(self, socket: _socket.socket) -> None:
         socket.setblocking(False)
-        if peer_uid(socket) not in (0, os.geteuid()) or not self._make_room():
+        if peer(socket)[1] not in (0, os.geteuid()):
             socket.close()
             return
+        self._make_room()
         client = Client(socket)
         try:
             self._loop.watch(socket.fileno(), lambda: self._read(client))
@@ -118,23 +124,22 @@ class Control:
         self._clients[socket.fileno()] = client
         self._read(client)  # as a rule the request is there already
 
-    def _make_room(self) -> bool:
+    def _make_room(self) -> None:
         """Drop the oldest connection without a request if there are too many."""
-        if len(self._clients) < _MOST_CLIENTS:
-            return True
-        for client in self._clients.values():
-            if not client.awaits_restart:
-                self._drop(client)
-                return True
-        return False
+        silent = [client for client in self._clients.values() if not client.awaits_restart]
+        if len(silent) >= _MOST_CLIENTS:
+            self._drop(silent[0])
 
     def _drop(self, client: Client) -> None:
         fd = client.socket.fileno()
-        del self._clients[fd]
-        self._loop.forget(fd)
-        client.socket.close()
+        if fd >= 0:
+            del self._clients[fd]
+            self._loop.forget(fd)
+            client.socket.close()
 
     def _read(self, client: Client) -> None:
+        if client.socket.fileno() < 0:
+            return  # dropped by another handler of this turn
         try:
             received = client.socket.recv(_LONGEST_REQUEST)
         except BlockingIOError:
@@ -143,7 +148,10 @@ class Control:
             received = b""
         client.request += received
         request, newline, _ = client.request.partition(b"\n")
-        if not received or client.awaits_restart or len(client.request) > _LONGEST_REQUEST:
+        if client.awaits_restart and not received:
+            # It has no more to say, and may still listen (shutdown(2)).
+            self._loop.ignore(client.socket.fileno())
+        elif not received or client.awaits_restart or len(client.request) > _LONGEST_REQUEST:
             self._drop(client)  # it has gone, or says more than there is to say
         elif newline:
             self._handle(client, request)
@@ -152,6 +160,9 @@ class Control:
         if request == b"status":
             self._answer(client, self._status())
         elif request == b"restart":
+            if sum(other.awaits_restart for other in self._clients.values()) >= _MOST_CLIENTS:
+                self._answer(client, {"error": "too many wait for a restart"})
+                return
             client.awaits_restart = True
             self._step(events.RestartRequested())
         else:
@@ -172,7 +183,11 @@ def _accept(listener: _socket.socket) -> _socket.socket:
     return _socket.socket(fileno=fd)
 
 
-def peer_uid(socket: _socket.socket) -> int:
-    """Give the effective uid with which the peer has connected, or has begun to listen."""
+def peer(socket: _socket.socket) -> tuple[int, int]:
+    """Give pid and effective uid with which the peer has connected, or has begun to listen.
+
+    The pid is 0 if the peer is not in our PID namespace nor below it (pid_namespaces(7)).
+    """
     credentials = socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _UCRED_SIZE)
-    return int.from_bytes(credentials[4:8], sys.byteorder)
+    pid, uid = (int.from_bytes(credentials[at : at + 4], sys.byteorder) for at in (0, 4))
+    return pid, uid

@@ -92,6 +92,6 @@ class NotifySocket:
         for level, kind, value in ancillary:
             if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_CREDENTIALS):
                 pid, uid = (int.from_bytes(value[at : at + 4], sys.byteorder) for at in (0, 4))
-                ours = uid in (0, os.geteuid()) or uid in linux.user_ids(self._command)
-                return bool(pid) and ours
+                ours = uid in (0, os.geteuid()) or pid == self._command
+                return bool(pid) and (ours or uid in linux.user_ids(self._command))
         return False

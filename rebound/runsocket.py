@@ -11,6 +11,8 @@ from rebound import libc
 
 _BACKLOG = 16
 
+_S_IFMT, _S_IFSOCK = 0o170000, 0o140000  # inode(7)
+
 
 class RunSocket:
     """Our own listening socket.
@@ -29,7 +31,7 @@ class RunSocket:
             if not os.path.isdir(directory):
                 os.mkdir(directory)
             if os.path.lexists(self._path) and not is_stale(self._path):
-                raise OSError(f"{self._path} is another process's")
+                raise OSError(f"{self._path} is in use")
             os.umask(0o177)
             self._inode = self._listen(f"{directory}/.{os.getpid()}.sock")
         finally:
@@ -46,14 +48,18 @@ class RunSocket:
         os.close(self.fd)
 
     def _listen(self, unfinished: str) -> int:
-        if os.path.lexists(unfinished):
+        if _is_socket(unfinished):
             os.unlink(unfinished)
         fd = libc.unix_socket()
         try:
             libc.bind(fd, unfinished)
-            libc.listen(fd, _BACKLOG)
-            inode = os.stat(unfinished).st_ino
-            os.rename(unfinished, self._path)
+            try:
+                libc.listen(fd, _BACKLOG)
+                inode = os.stat(unfinished).st_ino
+                os.rename(unfinished, self._path)
+            except OSError:
+                os.unlink(unfinished)
+                raise
         except OSError:
             os.close(fd)
             raise
@@ -62,7 +68,9 @@ class RunSocket:
 
 
 def is_stale(path: str) -> bool:
-    """Whether a socket is of a rebound that was killed: nobody listens any more."""
+    """Whether this is the socket of a rebound that was killed: nobody listens any more."""
+    if not _is_socket(path):
+        return False
     fd = libc.unix_socket()
     try:
         libc.connect(fd, path)
@@ -73,3 +81,10 @@ def is_stale(path: str) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return os.lstat(path).st_mode & _S_IFMT == _S_IFSOCK
+    except OSError:
+        return False

@@ -73,6 +73,9 @@ TERM_PATIENCE = 10.0
 """Seconds from SIGTERM to SIGKILL when the command is unhealthy or to be restarted; what
 docker stop gives by default."""
 
+FAILED = 1
+"""Our exit status after a run that we had to end, and that then ended with status 0."""
+
 PAUSE = 1.0
 """Seconds.  A timer noticed so late means that rebound itself did not run (docker pause, a
 frozen cgroup, a stopped virtual machine), and nor did those whose time it measures."""
@@ -250,8 +253,9 @@ class Service:
         fields = {"command": self._name, "error": event.error}
         actions: list[Action] = [Log("error", "exec_failed", text, fields)]
         actions += self._answer_restart(text)
+        self.last_end = f"could not be executed: {event.error}"
+        self.last_exit = event.status.label
         if not self.run.pid:
-            self.last_end = f"could not be executed: {event.error}"
             return [*actions, *self._end(event.status, now)]
         decision = self._policy.after_failed_exec(event.status, now)
         if decision.ending:
@@ -265,11 +269,16 @@ class Service:
     def _run_ended(self, event: Exited, now: float) -> list[Action]:
         status = event.status
         cause, run_time = self._take_end(event, now)
-        decision = self._policy.after_run(status, run_time, now, cause)
+        why = REQUESTED if self._restart_requested else cause
+        decision = self._policy.after_run(status, run_time, now, why)
         if decision.ending:
             if "restart" in decision.ending:
                 self._ending = decision.ending.removesuffix(", exiting")
-            return [*self._say_ended(event, decision.ending, now), *self._end(status, now)]
+            actions = [*self._say_ended(event, decision.ending, now), *self._end(status, now)]
+            if cause:
+                # It was no good, however well it has taken our signal; nor does -e apply.
+                self.exit_status = status.shell_status or FAILED
+            return actions
         fields = self._fields_of_end(event, run_time)
         text = f"child (pid {event.pid}) {status}{_CAUSES.get(cause, '')}"
         after, rss = format_duration(run_time), _megabytes(event.max_rss)
@@ -310,9 +319,9 @@ class Service:
         if ending.startswith("max restarts"):
             text = f"{child} {self.last_end}"
             return [Log("info", "exited", text, fields), Log("error", "giving_up", ending)]
-        if status.is_zero:
+        if status.is_zero and not self.run.cause:
             text = f"{child} exited, {ending}"
-        elif status.signal in (signals.SIGTERM, signals.SIGINT):
+        elif status.signal in (signals.SIGTERM, signals.SIGINT) and not self.run.cause:
             text = f"{child} terminated by {signals.describe(status.signal)}, exiting"
         else:
             text = f"{child} {self.last_end}, {ending}"
@@ -546,4 +555,5 @@ Service.TRANSITIONS = {
     (KILLING, NoneKillable): Service._finish,
     (KILLING, RestartRequested): Service._refuse_restart,
     (ENDED, ChildrenReaped): Service._nothing,
+    (ENDED, RestartRequested): Service._refuse_restart,
 }

@@ -29,6 +29,12 @@ _HEADS = (
 )
 
 
+FIELDS = {"pid", "command", "state", "ok", "child_pid", "since", "seconds", "restarts"}
+FIELDS |= {"last_exit", "last_exit_text", "next_start", "next_start_in", "ending", "health"}
+FIELDS |= {"status", "adopted"}
+"""The names of what `describe` gives."""
+
+
 def describe(
     service: Service, command: str, pid: int, child_pid: int | None, adopted: int
 ) -> dict[str, object]:

@@ -47,6 +47,9 @@ _TERMINAL_SIGNALS = (
     signals.SIGWINCH,
 )
 
+_MISTAKES_COUNT = 60.0
+"""Seconds for which a mistake of ours makes the next one be waited for longer."""
+
 _REAP_BATCH = 512
 """How many ends are handled before signals are looked at again."""
 
@@ -103,6 +106,7 @@ class Supervisor:
         needs_look = config.kill_group or config.health_command
         self._look = self._before_reaping if needs_look else None
         self._mistakes = 0
+        self._last_mistake = 0.0
 
         self._oom_kills: OomKills | None = None
         self._run_socket: RunSocket | None = None
@@ -204,7 +208,9 @@ class Supervisor:
 
     def _survive(self, error: Exception) -> None:
         """Go on after a mistake of ours: it must neither end PID 1 nor keep a CPU busy."""
-        self._mistakes += 1
+        now = time.monotonic()
+        self._mistakes = self._mistakes + 1 if now - self._last_mistake < _MISTAKES_COUNT else 1
+        self._last_mistake = now
         self._log.write("error", "internal_error", f"internal error, going on: {error!r}")
         time.sleep(min(self._mistakes / 100, 1.0))
 
@@ -212,8 +218,7 @@ class Supervisor:
         self._close_run_socket()
         if self._oom_kills:
             self._oom_kills.close()
-        if self._notify_socket:
-            self._notify_socket.close()
+        self._close_notify_socket()
         if self._manager:
             self._manager.close()
         self._loop.close()
@@ -288,6 +293,8 @@ class Supervisor:
             if self._checker and ended.pid == self._checker.pid:
                 self._checker.ended(ended.status)
                 continue
+            if ended.status.signal == signals.SIGKILL and self._oom_kills:
+                self._oom_kills.claim()
             text = f"reaped adopted process (pid {ended.pid}), {ended.status}"
             fields = {"pid": ended.pid, "reason": ended.status.label}
             self._log.write("debug", "reaped", text, fields)
@@ -328,8 +335,7 @@ class Supervisor:
             # A pidfd stays readable after its process was reaped: the loop would spin.
             self._loop.close_watched(self._pidfd)
             self._pidfd = None
-        if self._notify_socket:
-            self._notify_socket.close()
+        self._close_notify_socket()
         self._terminal.take_back()
         killed_by_others = ended.status.signal == signals.SIGKILL and not self._kill_sent
         if killed_by_others and self._oom_kills and self._oom_kills.have_grown():
@@ -364,6 +370,17 @@ class Supervisor:
         try:
             if self._notify_socket and self._config.watchdog:
                 self._notify_socket.open(self._environment, self._config.watchdog)
+        except OSError as error:  # EMFILE, ENFILE, ENOMEM; a seccomp profile's EACCES
+            self._close_notify_socket()
+            return events.ForkFailed(f"no NOTIFY_SOCKET: {error.strerror}")
+        event = self._spawn()
+        if not isinstance(event, events.Started):
+            # Without a run nobody reads it, and the loop would spin.
+            self._close_notify_socket()
+        return event
+
+    def _spawn(self) -> events.Event:
+        try:
             self._environment[b"REBOUND_RESTARTS"] = b"%d" % self._service.restarts
             if self._service.last_exit:
                 self._environment[b"REBOUND_LAST_EXIT"] = self._service.last_exit.encode()
@@ -465,6 +482,10 @@ class Supervisor:
         self._terminal.lend(self._pid)
         return linux.send(-self._pid, signals.SIGCONT) is None
 
+    def _close_notify_socket(self) -> None:
+        if self._notify_socket:
+            self._notify_socket.close()
+
     # --- Status and control ---------------------------------------------------------
 
     def _open_run_socket(self) -> None:
@@ -486,6 +507,7 @@ class Supervisor:
             return
         try:
             if self._control is None:
+                from rebound import status  # noqa: F401  while there is a descriptor for it
                 from rebound.control import Control
 
                 fd = self._run_socket.fd

@@ -18,7 +18,6 @@ from rebound.events import (
     KillCheck,
     Log,
     Notified,
-    StopTimeoutOver,
     TellManager,
     WatchdogExpired,
 )
@@ -37,6 +36,11 @@ from rebound.service import (
 
 ABORT_PATIENCE = 5.0
 """Seconds from SIGABRT, on which a hung command may dump its state, to SIGKILL."""
+
+
+STOPPING_PATIENCE = 90.0
+"""Seconds that a run has to end in that says it is stopping by itself (STOPPING=1); systemd's
+default for the same (TimeoutStopSec)."""
 
 
 class WatchedService(Service):
@@ -98,11 +102,10 @@ class WatchedService(Service):
         if message.extend:
             self._extended_until = now + message.extend
         if self._says_stopping:
-            # From here on it need not say that it is alive: a clean end may take its time,
-            # or as much as it asks for.
-            self._keep_timers(CheckDue, CheckTimeoutOver)
-            if self._extended_until > now:
-                self._set_timer(WatchdogExpired, now, self._extended_until - now)
+            # From here on it need not say that it is alive: a clean end may take its time.
+            if message.stopping or message.extend:
+                until = max(now + STOPPING_PATIENCE, self._extended_until)
+                self._set_timer(WatchdogExpired, now, until - now)
         elif message.ready or message.alive or message.watchdog or message.extend:
             until = max(now + self._watchdog, self._extended_until)
             self._set_timer(WatchdogExpired, now, until - now)
@@ -113,11 +116,8 @@ class WatchedService(Service):
             actions += self._tell_if_ready()
         return actions
 
-    def _notified_late(self, event: Notified, now: float) -> list[Action]:
-        """Take a message from a run that was told to end."""
-        due = self.time_of(StopTimeoutOver)
-        if event.message.extend and due is not None:
-            self._set_timer(StopTimeoutOver, now, max(due - now, event.message.extend))
+    def _notified_late(self, event: Notified, _now: float) -> list[Action]:
+        """Take a message from a run that was told to end: it gets no more time than others."""
         return self._take_words(event)
 
     def _take_words(self, event: Notified) -> list[Action]:

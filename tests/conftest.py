@@ -8,9 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import helpers
+
+# No timed assertions: machines are shared.  The seed is given by the session, see noxfile.py.
+hypothesis.settings.register_profile("rebound", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("rebound")
 
 # A shell starts background jobs with SIGINT and SIGQUIT ignored, and rebound heeds that.
 signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -79,7 +79,5 @@ for case in (TestHistories, TestHistoriesAsPid1):
     case.settings = settings(
         max_examples=8,
         stateful_step_count=15,
-        deadline=None,
-        print_blob=True,
         suppress_health_check=[HealthCheck.too_slow],
     )

@@ -88,6 +88,23 @@ def test_another_ones_kill_is_not_the_commands(start, limited):
     assert "out of memory" not in rebound.log
 
 
+def test_an_adopted_processes_kill_is_not_the_commands(start, limited, tmp_path):
+    """In the same run, before the command is killed by somebody."""
+    (tmp_path / "eat.py").write_text("eaten = [bytearray(2**20) for _ in range(10**6)]")
+    script = f"""
+    [ $REBOUND_RESTARTS = 1 ] && exit 0
+    {" ".join(PYTHON)} -c 'import os; os.fork() or os.execv("{PYTHON[0]}", ["{PYTHON[0]}", "eat.py"])'
+    echo ready; exec sleep 1000
+    """
+    rebound = start("-v", "sh", "-c", script, wrapper=limited, cwd=tmp_path)
+    rebound.wait_until(lambda: "reaped adopted process" in rebound.log)
+    rebound.wait_ready()
+    assert "killed by signal 9 (SIGKILL)" in rebound.log
+    next(child for child in rebound.children() if "1000" in child.cmdline()).kill()
+    assert rebound.wait() == 0
+    assert "out of memory" not in rebound.log
+
+
 def test_without_cgroups_it_is_a_signal_like_any_other(start):
     hide = ["unshare", "--mount", "sh", "-c", 'umount -l /proc && exec "$0" "$@"']
     rebound = start("-r1", "sh", "-c", "kill -KILL $$", wrapper=hide)

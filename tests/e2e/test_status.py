@@ -200,7 +200,43 @@ def test_one_that_does_not_answer(start):
     rebound.send(signal.SIGSTOP)
     result = run("--status")
     assert (result.returncode, result.stdout) == (1, f"{rebound.pid}: no answer within 5 s\n")
+    fields, code = status()
+    assert fields == {"pid": rebound.pid, "ok": False, "error": "no answer within 5 s"}
+    assert code == 1
     rebound.send(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("answer", [b"{}\n", b"[]\n", b"x\n", b"\xff\n", b""])
+def test_one_that_talks_nonsense(own_directory, answer):
+    own_directory.mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(own_directory / "1.sock"))
+        listener.listen()
+        probe = [os.environ["REBOUND"], "--status"]
+        with subprocess.Popen(probe, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
+            listener.accept()[0].close()  # it has looked whether somebody listens
+            with listener.accept()[0] as connection:
+                connection.recv(100)
+                connection.send(answer)
+            out, err = client.communicate(timeout=DEADLINE)
+    assert (client.returncode, err) == (1, b"")
+    assert out.startswith(b"1: it")
+
+
+def test_a_directory_of_any_name(monkeypatch):
+    monkeypatch.setenv("REBOUND_RUN_DIR", "/tmp/no\udcff")
+    result = run("--status", errors="surrogateescape")
+    assert (result.returncode, result.stderr) == (3, "")
+
+
+def test_files_that_are_no_sockets_are_left_alone(start, own_directory):
+    own_directory.mkdir()
+    for name in ("5.sock", "1.sock", ".1.sock"):
+        (own_directory / name).write_text("x")
+    rebound = start("-v", *SLEEP, wrapper=PID1)
+    rebound.wait_until(lambda: "no socket for --status" in rebound.log)
+    run("--status")
+    assert sorted(os.listdir(own_directory)) == [".1.sock", "1.sock", "5.sock"]
 
 
 # --- Restart ------------------------------------------------------------------------------
@@ -336,9 +372,13 @@ def test_the_name_of_a_living_rebound_is_left_alone(start):
     first.wait_until(lambda: run("--status", 1).returncode == 0)
     second = start("-v", *SLEEP, wrapper=PID1)
     second.wait_until(lambda: "no socket for --status" in second.log)
+    inside = ["nsenter", "--pid", "--mount", f"--target={second.pid}"]
+    assert run("--status", wrapper=inside).returncode == 3
+    assert run("--restart-now", wrapper=inside).returncode == 3
     second.send(signal.SIGTERM)
     assert second.wait() == 143
     assert run("--status", 1).returncode == 0
+    assert "restart requested" not in first.log
 
 
 def unusable(how, directory):
@@ -402,6 +442,51 @@ def test_slow_silent_and_flooding_clients_cost_only_their_own(start, own_directo
     assert status()[0]["restarts"] == 1
     cpu = psutil.Process(rebound.pid).cpu_times()
     assert cpu.user + cpu.system < DEADLINE
+
+
+HANG_UP = """
+import socket, sys
+for _ in range(500):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(sys.argv[1])
+"""
+
+
+def test_clients_that_hang_up_at_once(start, own_directory):
+    """Many of them: some are dropped for others in the moment in which they do."""
+    rebound = start("-b0", *SLEEP)
+    ready(rebound)
+    path = own_directory / f"{rebound.pid}.sock"
+    clients = [subprocess.Popen(["python3", "-c", HANG_UP, path]) for _ in range(20)]
+    for client in clients:
+        assert client.wait(DEADLINE) == 0
+    assert status()[1] == 0
+    rebound.children()[0].kill()
+    rebound.wait_ready(2)
+    assert "internal error" not in rebound.log
+
+
+def test_a_client_that_has_no_more_to_say_still_listens(start, own_directory):
+    """As `nc -N` does."""
+    rebound = start(*SLEEP)
+    ready(rebound)
+    with connect(rebound, own_directory) as client:
+        client.send(b"restart\n")
+        client.shutdown(socket.SHUT_WR)
+        assert json.loads(client.recv(4096))["restarts"] == 1
+
+
+def test_who_waits_for_a_restart_keeps_nobody_from_asking(start, own_directory):
+    rebound = start(*STUBBORN)
+    ready(rebound)
+    clients = [connect(rebound, own_directory) for _ in range(10)]
+    for client in clients:
+        client.send(b"restart\n")
+    assert status()[0]["ending"] == "requested"
+    answers = [json.loads(client.recv(4096)) for client in clients]
+    assert [answer.get("error") for answer in answers].count("too many wait for a restart") == 2
+    for client in clients:
+        client.close()
 
 
 @pytest.mark.parametrize("request_line", [b"\n", b"stop\n", b"status", b"\0" * 64, b"status " * 20])

@@ -63,6 +63,22 @@ def test_an_own_error(message):
     assert message.read_text().startswith("rebound: unknown option --no-such-option")
 
 
+def test_a_question_is_no_end(message):
+    """Options come from the container's environment."""
+    env = {**os.environ, "REBOUND_OPTIONS": f"--termination-log {message}"}
+    assert run("--status", "nonsense", env=env).returncode == 125
+    assert message.read_text() == ""
+
+
+def test_a_hung_run_is_no_good_end(message):
+    """Even if it ends with 0 on our signal."""
+    options = ["--health-cmd", "false", "--health-interval", "50ms", "--health-retries", "1"]
+    command = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
+    result = run("--termination-log", message, "--restart=never", *options, *command)
+    assert result.returncode == 1
+    assert message.read_text().startswith("sh exited with status 0, unhealthy; 0 restarts in ")
+
+
 def test_a_stop(start, message):
     rebound = start("--termination-log", message, "sh", "-c", "echo ready; exec sleep 1000")
     rebound.wait_ready()

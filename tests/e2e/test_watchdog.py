@@ -197,6 +197,39 @@ def test_garbage_and_descriptors_leave_no_trace(start):
     assert psutil.Process(rebound.pid).num_fds() == descriptors
 
 
+def test_without_proc_the_command_itself_is_believed(start, tmp_path):
+    """Its uid cannot be told there, but its pid can."""
+    tmp_path.chmod(0o755)
+    hide = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$0" "$@"']
+    beats = ["WATCHDOG=1", "sleep:0.05"] * 40
+    command = [*OTHER_USER, *notifier("announce", *beats, "print:survived", "exit:0")]
+    rebound = start("--watchdog", "500ms", *command, wrapper=hide)
+    assert rebound.wait() == 0
+    assert rebound.lines("survived")
+
+
+def test_a_message_while_there_is_no_run_makes_no_busy_loop(start, tmp_path):
+    """The socket of a start that failed is closed."""
+    script = tmp_path / "command"
+    script.write_text("#!/bin/sh\nrm $0\necho ready\nexit 1\n")
+    script.chmod(0o755)
+    rebound = start("--watchdog", "1h", script)
+    rebound.wait_until(lambda: "exec " in rebound.log)
+    kinds = [
+        c
+        for c in psutil.Process(rebound.pid).net_connections("unix")
+        if c.type == socket.SOCK_DGRAM
+    ]
+    assert kinds == []
+
+
+def test_a_socket_that_cannot_be_made_is_no_fault_of_the_command(start):
+    strace = ["strace", "-o", "/dev/null", "--inject=socket:error=EACCES:when=1"]
+    rebound = start("--watchdog", "1h", *notifier("announce", "exit:0"), wrapper=strace)
+    assert rebound.wait() == 0
+    assert "no NOTIFY_SOCKET: Permission denied, retrying in 1s" in rebound.log
+
+
 FLOOD = """
 import os, socket
 if os.fork() == 0:

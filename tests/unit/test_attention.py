@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rebound.config import parse_statuses
 from rebound.events import (
     AskAdopted,
     CheckDue,
@@ -34,7 +35,16 @@ from rebound.events import (
 )
 from rebound.exitstatus import ExitStatus
 from rebound.notify import Message
-from rebound.service import BACKOFF, DRAINING, KILLING, RESTARTING, RUNNING, STARTING, STOPPING
+from rebound.service import (
+    BACKOFF,
+    DRAINING,
+    ENDED,
+    KILLING,
+    RESTARTING,
+    RUNNING,
+    STARTING,
+    STOPPING,
+)
 from rebound.signals import SIGABRT, SIGCONT, SIGHUP, SIGKILL, SIGTERM
 from tests.unit.test_service import PID, in_state, lines, step
 
@@ -120,29 +130,26 @@ def test_it_may_say_itself_that_it_does_not_work() -> None:
     assert subject.state == RESTARTING
 
 
-def test_a_run_that_is_stopping_is_left_in_peace() -> None:
-    """After STOPPING=1 it need send nothing; but if it asks for time, no more than that."""
+def test_a_run_that_is_stopping_has_its_time() -> None:
+    """After STOPPING=1 it need send nothing, but it must end: in 90 s, or when it has asked for."""
     subject = in_state(RUNNING, watchdog=10)
     step(subject, STOPPING_NOW, 1)
-    assert subject.deadline is None
+    assert subject.deadline == 91
     step(subject, ALIVE, 2)
-    assert subject.deadline is None
-    step(subject, extend(30), 3)
-    assert subject.deadline == 33
-    assert step(subject, DeadlinePassed(), 33) == ABORT
+    assert subject.deadline == 91
+    step(subject, extend(300), 3)
+    assert subject.deadline == 303
+    assert step(subject, DeadlinePassed(), 303) == ABORT
 
 
 def test_a_stop_ends_the_watch() -> None:
-    """From then on there is the stop timeout, which the command may extend."""
+    """From then on there is the stop timeout, which is not for the command to extend."""
     subject = in_state(RUNNING, watchdog=10, stop_timeout=20)
     step(subject, TERM, 5)
     assert (subject.state, subject.deadline) == (STOPPING, 25)
-    step(subject, extend(60), 6)
-    assert subject.deadline == 66
-    step(subject, extend(1), 7)
-    assert subject.deadline == 66
-    step(subject, ALIVE, 8)
-    assert subject.deadline == 66
+    for message in (extend(60), ALIVE, STOPPING_NOW):
+        step(subject, message, 6)
+        assert subject.deadline == 25
 
 
 def test_nothing_is_hung_that_was_paused() -> None:
@@ -218,6 +225,31 @@ def test_what_still_ends_rebound(end: Any) -> None:
         assert subject.exit_status == 134
 
 
+@pytest.mark.parametrize("end", [hang, fall_ill])
+@pytest.mark.parametrize("success", ["", "143"])
+def test_a_run_that_had_to_be_ended_is_no_success(end: Any, success: str) -> None:
+    """However well it takes our signal; nor is it for -e to say."""
+    settings = {"success": parse_statuses(success)} if success else {}
+    subject = in_state(RUNNING, **WATCHED, restart="never", **settings)
+    end(subject)
+    status = ExitStatus(code=143) if success else ZERO
+    assert lines(subject, Exited(PID, status), 21)[0][1].endswith(
+        ("hung, not restarting", "unhealthy, not restarting")
+    )
+    assert subject.exit_status == (143 if success else 1)
+
+
+def test_a_requested_restart_comes_at_once_whatever_ended_the_run() -> None:
+    """Neither a delay nor -r nor --restart never counts for who asks while it is being ended."""
+    settings = {"restart_delay": 12, "restart": "never", "burst": 1}
+    subject = in_state(RUNNING, watchdog=10, **settings)
+    hang(subject)
+    request(subject)
+    assert step(subject, ABORTED, 21) == [Start()]
+    assert step(subject, Started(PID), 21) == [RestartAnswered()]
+    assert subject.last_exit == "hung"
+
+
 def test_a_requested_restart_is_no_failure() -> None:
     """It counts as a restart, but not for -r, nor as a rapid failure; it has no delay."""
     settings = {"max_restarts": 1, "burst": 1, "restart_delay": 5, "restart": "never"}
@@ -281,7 +313,7 @@ def test_requests_in_other_states() -> None:
     assert step(subject, RestartRequested()) == []
     step(subject, ABORTED)
     assert step(subject, Started(PID)) == [RestartAnswered()]
-    for state in (STOPPING, DRAINING, KILLING):
+    for state in (STOPPING, DRAINING, KILLING, ENDED):
         assert step(in_state(state), RestartRequested()) == [RestartAnswered("shutting down")]
 
 
@@ -480,6 +512,18 @@ def test_the_explanation_of_the_end(settings: Any, history: list[Any], text: str
     for event in history:
         subject.step(event, 40)
     assert subject.explain_end(42) == text
+
+
+def test_the_explanation_of_a_restart_that_failed() -> None:
+    """The last thing that happened is what counts."""
+    subject = in_state(RUNNING, max_restarts=1)
+    subject.step(Exited(PID, CRASH), 10)
+    subject.step(ExecFailed("No such file or directory", ExitStatus(code=127)), 10)
+    assert (subject.last_exit, subject.exit_status) == ("exit:127", 127)
+    assert subject.explain_end(42) == (
+        "cmd could not be executed: No such file or directory; 1 restart in 42s; "
+        "max restarts (1) reached"
+    )
 
 
 def test_the_explanation_of_an_end_before_the_start() -> None:

@@ -16,7 +16,7 @@ from rebound import events, service
 from rebound.config import Config
 from rebound.exitstatus import ExitStatus
 from rebound.notify import Message
-from rebound.restart import REQUESTED, RestartPolicy
+from rebound.restart import RestartPolicy
 from rebound.service import Service
 from rebound.signals import SIGHUP, SIGINT, SIGKILL, SIGTERM
 from rebound.watched import WatchedService
@@ -129,7 +129,7 @@ class World(RuleBasedStateMachine):
     def command_ends(self, status: ExitStatus, *, oom: bool) -> None:
         """By itself or not."""
         self.command = False
-        self.requested += self.service.run.cause == REQUESTED and not self.stop_requested
+        self.requested += self.awaits_restart and not self.stop_requested
         self.step(events.Exited(7, status, 1000, oom and status.signal == SIGKILL))
 
     @precondition(lambda self: self.lives() and self.command)
@@ -261,4 +261,4 @@ class World(RuleBasedStateMachine):
 
 
 TestHistories = World.TestCase
-TestHistories.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(max_examples=300, stateful_step_count=40)

@@ -533,7 +533,7 @@ LEGAL: dict[str, list[type[Record]]] = {
     STOPPING: [*WITH_A_COMMAND, *AFTER_THE_START, StopTimeoutOver, KillDue],
     DRAINING: [*EVERYWHERE, *AFTER_THE_START, NoChildren, StopTimeoutOver],
     KILLING: [*WITH_A_COMMAND, *AFTER_THE_START, NoChildren, NoneKillable],
-    ENDED: [ChildrenReaped],
+    ENDED: [ChildrenReaped, RestartRequested],
 }
 WATCHED_ONLY = {Notified, HealthChecked, HealthUnknown, *TIMERS_OF_A_RUN}
 """Illegal without a watchdog or a health command."""
