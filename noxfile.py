@@ -72,6 +72,14 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Everything at random for so many seconds, memory and descriptors watched; as root."""
+    install(session, "test", ".")
+    seconds = session.posargs or ["600"]
+    session.run("python", "-m", "tests.soak", *seconds, env=rebound(session))
+
+
+@nox.session
 def images(session: nox.Session) -> None:
     """Build the images and test them, with podman or docker, as root; needs no registry."""
     install(session, "test")

@@ -9,6 +9,7 @@ import ctypes
 import itertools
 import json
 import os
+import random
 import signal
 import subprocess
 from pathlib import Path
@@ -28,7 +29,6 @@ class History:
     """A rebound with a puppet; `directory` is where their files are."""
 
     def __init__(self, directory: Path, wrapper: list[str]) -> None:
-        self.orphans: dict[int, str] = {}
         self.restarts = 0
         self._words = itertools.count()
         os.mkfifo(directory / "orders")
@@ -95,6 +95,12 @@ class History:
         self.settle()
         [fields] = json.loads(self._client("--status", "--json").stdout)
         assert (fields["state"], fields["restarts"]) == ("RUNNING", self.restarts)
+
+    def thin_out(self, most: int, chance: random.Random) -> None:
+        """Kill some of the daemons left behind when they are too many."""
+        left = [child for child in self.rebound.children() if child != self._command()]
+        for child in chance.sample(left, max(len(left) - most, 0)):
+            child.kill()
 
     # --- What must hold ---------------------------------------------------------------
 
