@@ -83,7 +83,7 @@ frozen cgroup, a stopped virtual machine), and nor did those whose time it measu
 _PATIENCE = (StopTimeoutOver, KillDue, WatchdogExpired, CheckTimeoutOver)
 """Timers that measure what others do; they begin anew after a pause."""
 
-_CAUSES = {HUNG: ", hung", UNHEALTHY: ", unhealthy", REQUESTED: ", restart requested"}
+_CAUSES = {"": "", HUNG: ", hung", UNHEALTHY: ", unhealthy", REQUESTED: ", restart requested"}
 
 
 class IllegalTransition(RuntimeError):
@@ -120,10 +120,9 @@ class Service:
         """With what rebound itself ends; final in ENDED."""
         self.run = Run(0, 0.0)
         """The present run, or the last one; with pid 0 before the first."""
-        self.last_exit = ""
-        """How the last run ended: `exit:1`, `signal:SIGSEGV`, `oom`, `hung`, `unhealthy`."""
-        self.last_end = "did not start"
-        """The same for people: `exited with status 1`, `killed by signal 9 (SIGKILL), hung`."""
+        self._last: Exited | ExecFailed | None = None  # the last end, of the run or its start
+        self._last_cause = ""
+        self._has_fields = config.log_format != "text"
         self._name = name
         self._config = config
         self._policy = policy
@@ -139,6 +138,27 @@ class Service:
     def restarts(self) -> int:
         """How many restarts there were so far."""
         return self._policy.restarts
+
+    @property
+    def last_exit(self) -> str:
+        """How the last run ended: `exit:1`, `signal:SIGSEGV`, `oom`, `hung`, `unhealthy`."""
+        last = self._last
+        if last is None:
+            return ""
+        if self._last_cause in (HUNG, UNHEALTHY):
+            return self._last_cause
+        return "oom" if isinstance(last, Exited) and last.out_of_memory else last.status.label
+
+    @property
+    def last_end(self) -> str:
+        """The same for people: `exited with status 1`, `killed by signal 9 (SIGKILL), hung`."""
+        last = self._last
+        if last is None:
+            return "did not start"
+        if isinstance(last, ExecFailed):
+            return f"could not be executed: {last.error}"
+        memory = ", out of memory" if last.out_of_memory else ""
+        return f"{last.status}{_CAUSES[self._last_cause]}{memory}"
 
     @property
     def is_ready(self) -> bool:
@@ -180,7 +200,7 @@ class Service:
     def would_restart(self, status: ExitStatus, now: float) -> bool:
         """Whether the command, were it to end so now, would be started again."""
         return self.state in (RUNNING, RESTARTING) and not self._policy.ending(
-            status, now, self.run.cause
+            status, now, self._cause()
         )
 
     # --- Timers ---------------------------------------------------------------------
@@ -253,8 +273,7 @@ class Service:
         fields = {"command": self._name, "error": event.error}
         actions: list[Action] = [Log("error", "exec_failed", text, fields)]
         actions += self._answer_restart(text)
-        self.last_end = f"could not be executed: {event.error}"
-        self.last_exit = event.status.label
+        self._last, self._last_cause = event, ""
         if not self.run.pid:
             return [*actions, *self._end(event.status, now)]
         decision = self._policy.after_failed_exec(event.status, now)
@@ -268,40 +287,38 @@ class Service:
 
     def _run_ended(self, event: Exited, now: float) -> list[Action]:
         status = event.status
-        cause, run_time = self._take_end(event, now)
-        why = REQUESTED if self._restart_requested else cause
-        decision = self._policy.after_run(status, run_time, now, why)
+        run_time = now - self.run.started_at
+        decision = self._policy.after_run(status, run_time, now, self._cause())
+        self._take_end(event)
         if decision.ending:
             if "restart" in decision.ending:
                 self._ending = decision.ending.removesuffix(", exiting")
             actions = [*self._say_ended(event, decision.ending, now), *self._end(status, now)]
-            if cause:
+            if self._last_cause:
                 # It was no good, however well it has taken our signal; nor does -e apply.
                 self.exit_status = status.shell_status or FAILED
             return actions
+        usage = ""
+        if status.signal:
+            after, rss = format_duration(run_time), _megabytes(event.max_rss)
+            usage = f", after {after}, max RSS {rss}"
+            if event.out_of_memory:
+                usage = f", out of memory, max RSS {rss}, after {after}"
+        text = f"child (pid {event.pid}) {status}{_CAUSES[self._last_cause]}{usage}"
+        text += f", restarting ({self._policy.restarts})"
         fields = self._fields_of_end(event, run_time)
-        text = f"child (pid {event.pid}) {status}{_CAUSES.get(cause, '')}"
-        after, rss = format_duration(run_time), _megabytes(event.max_rss)
-        if event.out_of_memory:
-            text += f", out of memory, max RSS {rss}, after {after}"
-        elif status.signal:
-            text += f", after {after}, max RSS {rss}"
-        text += f", restarting ({self.restarts})"
         return [Log("info", "exited", text, fields), *self._restart(decision, now)]
 
-    def _take_end(self, event: Exited, now: float) -> tuple[str, float]:
-        """Note how the run ended; give the cause, if it was our doing, and how long it ran."""
-        cause = self.run.cause
-        self.last_exit = event.status.label
-        if cause in (HUNG, UNHEALTHY):
-            self.last_exit = cause
-        elif event.out_of_memory:
-            self.last_exit = "oom"
-        memory = ", out of memory" if event.out_of_memory else ""
-        self.last_end = f"{event.status}{_CAUSES.get(cause, '')}{memory}"
-        return cause, now - self.run.started_at
+    def _cause(self) -> str:
+        """Say why rebound itself ends the run, for the policy; empty if it does not."""
+        return REQUESTED if self._restart_requested else self.run.cause
 
-    def _fields_of_end(self, event: Exited, run_time: float) -> dict[str, object]:
+    def _take_end(self, event: Exited) -> None:
+        self._last, self._last_cause = event, self.run.cause
+
+    def _fields_of_end(self, event: Exited, run_time: float) -> dict[str, object] | None:
+        if not self._has_fields:
+            return None  # a restart is not to wait for what nobody reads
         fields: dict[str, object] = {"pid": event.pid, "reason": self.last_exit}
         if event.status.signal:
             fields["signal"] = signals.name(event.status.signal)
@@ -428,7 +445,7 @@ class Service:
         return [received, *actions, *self._drain(ExitStatus(signal=event.signo))]
 
     def _stopped(self, event: Exited, now: float) -> list[Action]:
-        self._take_end(event, now)
+        self._take_end(event)
         return [*self._say_ended(event, "shutting down", now), *self._drain(event.status)]
 
     def _begin_shutdown(self, event: StopRequested, now: float) -> list[Action]:
@@ -478,7 +495,7 @@ class Service:
         return [KillChildren()]
 
     def _killed(self, event: Exited, now: float) -> list[Action]:
-        self._take_end(event, now)
+        self._take_end(event)
         self._set_exit_status(event.status)
         return [*self._say_ended(event, "shutting down", now), KillChildren()]
 

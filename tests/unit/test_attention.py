@@ -540,7 +540,7 @@ def test_the_explanation_of_an_end_before_the_start() -> None:
 
 def test_each_line_has_its_fields() -> None:
     """For programs, with the pid and how it ended."""
-    subject = in_state(RUNNING)
+    subject = in_state(RUNNING, log_format="json")
     [log, start] = subject.step(Exited(PID, ExitStatus(signal=11), max_rss=1000), 12)
     assert start == Start()
     assert isinstance(log, Log)
