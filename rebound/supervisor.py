@@ -295,9 +295,10 @@ class Supervisor:
                 continue
             if ended.status.signal == signals.SIGKILL and self._oom_kills:
                 self._oom_kills.claim()
-            text = f"reaped adopted process (pid {ended.pid}), {ended.status}"
-            fields = {"pid": ended.pid, "reason": ended.status.label}
-            self._log.write("debug", "reaped", text, fields)
+            if self._log.is_verbose:  # there may be thousands
+                text = f"reaped adopted process (pid {ended.pid}), {ended.status}"
+                fields = {"pid": ended.pid, "reason": ended.status.label}
+                self._log.write("debug", "reaped", text, fields)
         else:
             self._reap_due = True
         if none_left:
