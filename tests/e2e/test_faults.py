@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import subprocess
@@ -106,11 +107,15 @@ def test_few_descriptors(limit):
 
 def test_no_process_left_for_a_user(start):
     """RLIMIT_NPROC, from which root is exempt: a real EAGAIN, until another process ends."""
-    with subprocess.Popen([*OTHER_USER, "sleep", "1000"]) as other:
-        wrapper = ["prlimit", "--nproc=2", *OTHER_USER]
-        rebound = start("--max-delay", "10ms", "true", wrapper=wrapper)
-        rebound.wait_until(lambda: "cannot start true: Resource temporarily" in rebound.log)
-        other.kill()
+    # A user of our own: other tests may have processes of the other one at the same time.
+    user = [word.replace("54321", str(100_000 + os.getpid())) for word in OTHER_USER]
+    with subprocess.Popen([*user, "sleep", "1000"]) as other:
+        try:
+            wrapper = ["prlimit", "--nproc=2", *user]
+            rebound = start("--max-delay", "10ms", "true", wrapper=wrapper)
+            rebound.wait_until(lambda: "cannot start true: Resource temporarily" in rebound.log)
+        finally:
+            other.kill()
     assert rebound.wait() == 0
 
 

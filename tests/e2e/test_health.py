@@ -41,9 +41,14 @@ def test_an_unhealthy_run_is_started_again_and_nothing_else(start, mode, tmp_pat
     assert rebound.wait() == 143
 
 
-def test_an_unhealthy_run_that_ignores_the_term_is_killed(start):
+def test_an_unhealthy_run_that_ignores_the_term_is_killed(start, tmp_path):
     """After 10 s."""
-    rebound = checked(start, "false", "--health-retries=1", command=STUBBORN)
+    sick = tmp_path / "sick"
+    rebound = checked(start, f"! test -e {sick}", "--health-retries=1", command=STUBBORN)
+    rebound.wait_ready()  # it ignores the signal by now
+    sick.touch()
+    rebound.wait_until(lambda: "is unhealthy" in rebound.log)
+    sick.unlink()
     rebound.wait_ready(2)
     assert "does not end, killing it" in rebound.log
     assert "killed by signal 9 (SIGKILL), unhealthy" in rebound.log
@@ -104,6 +109,7 @@ def test_a_check_ends_with_its_run(start, tmp_path, end):
         assert rebound.wait() == 143
         assert "asking adopted" not in rebound.log
         return
+    rebound.wait_ready()
     [first] = [int(pid) for pid in pids.read_text().split()]
     next(child for child in rebound.children() if child.pid != first).kill()
     rebound.wait_ready(2)

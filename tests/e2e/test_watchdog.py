@@ -16,6 +16,8 @@ import pytest
 from tests.helpers import DEADLINE, PID1, PYTHON, program
 
 OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+# May read what is in a home directory, such as Python and the test programs.
+OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
 
 def notifier(*words):
