@@ -37,6 +37,9 @@ NEVER = {
 }
 """Modules that the standard library imports in some other place than here."""
 
+ALIASES = {"collections.abc"}
+"""Modules that another one makes from Python 3.13 on: `collections`, of `_collections_abc`."""
+
 INIT = {
     "builtins": None,
     "sys": None,
@@ -139,6 +142,8 @@ def collect(repository: Path, stdlib: Path, c_modules: set[str]) -> Frozen:
             continue
         source = find(BOOTSTRAP.get(name, name), roots)
         if source is None:
+            if name in ALIASES:
+                continue
             if name not in c_modules:
                 raise FreezeError(f"{importer} imports {name}, which is nowhere")
             frozen.c.add(name)
