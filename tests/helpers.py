@@ -23,6 +23,9 @@ DEADLINE = 20.0
 REBOUND = os.environ.get("REBOUND") or shutil.which("rebound") or "rebound"
 """The program under test, an absolute path."""
 
+GRACE = float(os.environ.get("REBOUND_GRACE", "0"))
+"""Seconds that a rebound has at a test's end to leave by itself, as it must for its coverage."""
+
 PYTHON = [sys.executable, "-IS"]
 
 PLAIN: list[str] = []
@@ -98,11 +101,27 @@ class Supervised:
         return self
 
     def __exit__(self, failed: object, *_: object) -> None:
+        if GRACE and self.popen.poll() is None:
+            self._let_end()
         if self.popen.poll() is None:
             kill_family(self.popen.pid)
         self.popen.wait(DEADLINE)
         if failed:
             print(self.stdout, self.log, sep="\n--- stderr:\n")
+
+    def _let_end(self) -> None:
+        """Stop rebound, and kill all below it, so that it has nothing to wait for."""
+        end = time.monotonic() + GRACE
+        with suppress(psutil.Error):
+            rebound = psutil.Process(self.popen.pid)
+            if self._wrapped:
+                rebound = self.find("rebound") or rebound
+            rebound.terminate()
+            while self.popen.poll() is None and time.monotonic() < end:
+                for child in rebound.children(recursive=True):
+                    with suppress(psutil.NoSuchProcess):
+                        child.kill()
+                select.select((), (), (), 0.01)
 
     @property
     def stdout(self) -> str:
