@@ -111,3 +111,9 @@ def images(session: nox.Session) -> None:
     install(session, "test")
     session.run("python", "-m", "tests.images")
     session.run("pytest", "tests/images", *session.posargs)
+
+
+@nox.session
+def distros(session: nox.Session) -> None:
+    """Run the README's command lines on fresh Debians, or those named; as root, with mmdebstrap."""
+    session.run("python", "-m", "tests.distros", *session.posargs)

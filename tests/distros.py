@@ -1,0 +1,180 @@
+"""Runs the README's command lines on fresh Debians: `python -m tests.distros [NAME…]`.
+
+Each command line gets a machine of its own: a root directory by mmdebstrap, with nothing but
+its smallest variant, python3 and pip, in namespaces for mounts and processes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parent.parent
+
+DISTRIBUTIONS = ("bookworm", "trixie", "sid")
+"""With Python 3.11, 3.13, and the newest that Debian has."""
+
+COMMANDS = ("main job", "tests")
+"""The markers above the README's command lines."""
+
+LEFT_OUT = (".git", ".nox", ".venv", ".hypothesis", ".*_cache", "__pycache__", "build", "dist")
+"""What a checkout has not."""
+
+CERTIFICATES = ("CURL_CA_BUNDLE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+"""Variables that name a file of certificates, for this machine's way to the packages."""
+
+ACQUIRE = re.compile(r"Acquire::(Check-|Retries|https?::)")
+"""The settings of this machine's apt that its mirror may need; /etc/apt/apt.conf.d, as a rule."""
+
+ENTER = """
+mount --make-rprivate /
+mount --bind "$1" "$1"
+mount -t proc proc "$1/proc"
+mount --rbind /dev "$1/dev"
+mount --rbind /sys "$1/sys"
+cd "$1"
+mount --move . /
+exec chroot . sh -c "cd /root/rebound; $2"
+"""
+"""What PID 1 of the machine does: a shell, since it reaps, with $1 the root, $2 the command.
+
+The root is a mount of its own, and moved to /: else nobody could unshare(1) or nsenter(1) there.
+"""
+
+
+class Failed(Exception):
+    """In one line, what is missing or does not work."""
+
+
+def ask(*command: str) -> list[str]:
+    """Give the lines that a command says."""
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\n")
+
+
+def mirror() -> str:
+    """Give the URI from which this machine takes Debian."""
+    where = ("Origin: Debian", "Label: Debian", "Component: main", "Created-By: Packages")
+    for uri in ask("apt-get", "indextargets", *where, "--format", "$(REPO_URI)"):
+        if uri:
+            return uri
+    raise Failed("no mirror of Debian: apt knows none, not even after `apt-get update`?")
+
+
+def make_root(name: str, archive: Path) -> None:
+    """Have mmdebstrap make a root directory, as an archive."""
+    dump = ask("apt-config", "dump", "--format", '%f "%v";%n', "Acquire")
+    options = [f"--aptopt={setting}" for setting in dump if ACQUIRE.match(setting)]
+    # As in Docker's images: packages' services are not started.
+    policy = 'printf "#!/bin/sh\\nexit 101\\n" >"$1/usr/sbin/policy-rc.d"'
+    options += [f'--customize-hook={policy}; chmod 755 "$1/usr/sbin/policy-rc.d"']
+    command = ["mmdebstrap", "--variant=minbase", "--include=python3,python3-pip", *options]
+    try:
+        made = subprocess.run(
+            [*command, name, archive, mirror()], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise Failed("needs mmdebstrap") from None
+    if made.returncode:
+        errors = [line for line in made.stderr.splitlines() if line.startswith("E:")]
+        raise Failed(f"cannot be had from this machine's mirror: {(errors or ['?'])[0]}")
+
+
+def environment() -> dict[str, str]:
+    """Give the variables for the machine: pip's configuration is among them, whole."""
+    here = {
+        name: value
+        for name, value in os.environ.items()
+        if name in CERTIFICATES or name.lower().endswith("_proxy")
+    }
+    for setting in ask(sys.executable, "-m", "pip", "config", "list"):
+        if found := re.fullmatch(r"(?:global|install|:env:)\.([\w-]+)='(.*)'", setting):
+            here[f"PIP_{found[1].upper().replace('-', '_')}"] = found[2]
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    fixed = {"PATH": path, "HOME": "/root", "CI": "true", "DEBIAN_FRONTEND": "noninteractive"}
+    return here | fixed
+
+
+def furnish(root: Path, variables: dict[str, str]) -> None:
+    """Copy what a machine has from its network, and the checkout."""
+    files = {variables[name] for name in CERTIFICATES if name in variables}
+    for file in {"/etc/resolv.conf", "/etc/hosts"} | files:
+        copy = root / file.lstrip("/")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.unlink(missing_ok=True)
+        shutil.copyfile(file, copy)
+    ignore = shutil.ignore_patterns(*LEFT_OUT)
+    shutil.copytree(REPOSITORY, root / "root/rebound", symlinks=True, ignore=ignore)
+
+
+def command_line(marker: str) -> str:
+    """Give the README's command line below a marker."""
+    readme = (REPOSITORY / "README.md").read_text()
+    return readme.partition(f"<!-- {marker} -->\n```sh\n")[2].partition("\n```")[0]
+
+
+def run(root: Path, command: str, log: Path) -> str:
+    """Run a command line on a fresh machine; give its output, which is also in `log`."""
+    variables = environment()
+    furnish(root, variables)
+    enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", ENTER, "sh"]
+    with open(log, "w") as file:
+        ended = subprocess.run(
+            [*enter, root, command],
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    output = log.read_text(errors="replace")
+    if ended.returncode:
+        tail = "\n".join(output.splitlines()[-100:])
+        raise Failed(f"exit status {ended.returncode} of: {command}\n{tail}\n(whole: {log})")
+    return output
+
+
+def check(name: str, directory: Path, logs: Path) -> str:
+    """Run all command lines on one distribution; give the line that sums it up."""
+    began = time.monotonic()
+    archive = directory / "root.tar"
+    make_root(name, archive)
+    for marker in COMMANDS:
+        root = directory / marker.replace(" ", "-")
+        root.mkdir()
+        subprocess.run(["tar", "--extract", "--file", archive, "--directory", root], check=True)
+        try:
+            output = run(root, command_line(marker), logs / f"{name}-{root.name}.log")
+            version = ask("chroot", str(root), "python3", "-c", "import sys; print(sys.version)")
+        finally:  # of its mounts nothing is left: they were in a namespace
+            subprocess.run(["rm", "-rf", "--one-file-system", root], check=True)
+    passed = re.findall(r"=+ (.*) in [0-9.]+s\b.* =+$", output, re.MULTILINE)
+    minutes = (time.monotonic() - began) / 60
+    return f"Python {version[0].split()[0]}: {', '.join(passed)}; {minutes:.1f} minutes"
+
+
+def main() -> int:
+    """Check the distributions that the arguments name, or all."""
+    names = sys.argv[1:] or DISTRIBUTIONS
+    failed = 0
+    logs = REPOSITORY / "build" / "distros"
+    logs.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        print(f"{shlex.quote(name)}: logs in {logs}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="rebound-distros-") as directory:
+            try:
+                said = check(name, Path(directory), logs)
+            except Failed as error:
+                failed, said = 1, f"FAILED: {error}"
+        print(f"{name}: {said}", flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
