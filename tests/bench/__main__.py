@@ -1,71 +1,74 @@
-"""Run all measures and print one table; the exit status is 1 if a target was missed."""
+"""Measure rebound beside its peers, and print the tables; see README.md, Figures."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import platform
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import measures
-from tests.bench.measures import Result
+from tests.bench import report
+from tests.bench.contest import hold, judge
+from tests.bench.contestants import contestants
 from tests.bench.processes import Programs
+from tests.bench.rows import FULL, QUICK, ROWS, Bench
+from tests.helpers import REPOSITORY
 
-HEAD = ("measure", "rebound", "baseline", "", "ratio", "target", "")
+FILE = REPOSITORY / "dist" / f"rebound-linux-{platform.machine()}"
+README = REPOSITORY / "README.md"
+SVG = Path(__file__).with_name("figures.svg")
 
 
 def main() -> int:
-    """Measure, print the table, and write it as JSON if that was asked for."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here too")
-    options = parser.parse_args()
+    """Measure what was asked for; 1 if a measurement failed, or missed its budget (--check)."""
+    options = _parser().parse_args()
     with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        programs = Programs(directory)
-        results = [
-            measures.restart(programs),
-            measures.restart_with_orphans(programs),
-            measures.start(programs),
-            measures.forwarding(programs),
-            measures.dying_orphans(programs),
-            measures.dirty_memory(programs),
-            measures.idle_calls(programs, directory),
-        ]
-    sys.stdout.write(_table(results))
+        programs = Programs(Path(name))
+        all_of_them = contestants(options.standalone, programs.spawn_loop)
+        chosen = [one for one in all_of_them if one.name in (options.contestant or [one.name])]
+        rows = [row for row in ROWS if row.name in (options.row or [row.name])]
+        machine, versions = report.machine(), report.versions(chosen)
+        effort = QUICK if options.quick else FULL
+        results = hold(rows, chosen, Bench(programs, effort))
+        verdicts = judge(results, effort)
+        how = " -- --quick" if options.quick else ""
+        said = report.about(how, machine, versions)
+        text = report.markdown(said, results, verdicts, chosen)
+    sys.stdout.write(text)
     if options.json:
-        options.json.write_text(json.dumps([_record(result) for result in results], indent=2))
-    return 0 if all(result.is_met for result in results) else 1
+        data = report.as_data(results, verdicts, machine, versions)
+        options.json.write_text(json.dumps(data, indent=2) + "\n")
+    svg = options.svg or (SVG if options.readme else None)
+    if svg:
+        from tests.bench import plot
+
+        plot.draw(results, [one.name for one in chosen], svg)
+    if options.readme:
+        picture = f"![The same as a plot]({SVG.relative_to(REPOSITORY)})"
+        report.put_into_readme(README, f"{text}\n{picture}\n")
+    missed = [verdict for verdict in verdicts if not verdict.is_met]
+    for verdict in missed:
+        sys.stderr.write(f"over budget: {verdict.budget.figure} of {verdict.contestant}\n")
+    return 1 if results.failed or (options.check and missed) else 0
 
 
-def _table(results: list[Result]) -> str:
-    rows = [HEAD, *(_row(result) for result in results)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few and small rounds, for CI")
+    parser.add_argument("--check", action="store_true", help="fail if a budget was missed")
+    parser.add_argument("--readme", action="store_true", help="tables into README.md, and plot")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all values")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="write the plot")
+    parser.add_argument(
+        "--standalone", type=Path, metavar="FILE", default=FILE, help="default: %(default)s"
     )
-    return "".join(line.rstrip() + "\n" for line in lines)
+    names = [row.name for row in ROWS]
+    parser.add_argument("--row", action="append", choices=names, help="only this; repeatable")
+    parser.add_argument("--contestant", action="append", metavar="NAME", help="only this, too")
+    return parser
 
 
-def _row(result: Result) -> tuple[str, ...]:
-    return (
-        result.measure,
-        _figure(result.rebound, result.unit),
-        "" if result.baseline is None else _figure(result.baseline, result.unit),
-        result.baseline_name,
-        "" if result.ratio is None else f"{result.ratio:.2f}",
-        f"≤ {result.target:g}",
-        "met" if result.is_met else "MISSED",
-    )
-
-
-def _figure(value: float, unit: str) -> str:
-    return f"{value:.4g} {unit}".rstrip()
-
-
-def _record(result: Result) -> dict[str, object]:
-    return {**vars(result), "ratio": result.ratio, "met": result.is_met}
-
-
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,11 +1,11 @@
 /*
- * orphans FD COUNT - report how long COUNT orphans that die at once take to be gone.
+ * orphans FILE COUNT - report how long COUNT orphans that die at once take to be gone.
  *
  * All of them wait on a pipe, and its closing releases them.  A process is gone when it was
  * reaped: as a zombie it still takes signals, afterwards there is none of that pid (ESRCH).
  * They are asked for one after the other, each until it is gone, so that there are few
  * questions more than processes; none takes a lock that a reaper waits for, as one for the
- * whole process group would.
+ * whole process group would.  Afterwards it stays until a signal ends it.
  */
 #include "shared.h"
 #include <errno.h>
@@ -50,6 +50,6 @@ int main(int argc, char **argv)
 		while (kill(pids[i], 0) == 0 || errno != ESRCH)
 			nanosleep(&moment, NULL);
 	taken += now_ns();
-	report(atoi(argv[1]), &taken, sizeof taken);
-	return 0;
+	report(open_numbers(argv[1]), &taken, sizeof taken);
+	rest();
 }

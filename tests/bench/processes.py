@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
-import statistics
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from tests.helpers import REBOUND, eventually
+from tests.helpers import DEADLINE, eventually, kill_family
 
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -24,14 +23,6 @@ ENVIRONMENT = {
     "PGDATA": "/var/lib/postgresql/data",
 }
 """A typical container's; the size of the environment is part of what a start costs."""
-
-
-def interpreter() -> str:
-    """Give the Python that rebound runs on, to compare it with nothing but itself."""
-    script = Path(os.path.realpath(REBOUND) + "-python")
-    if not script.exists():  # the standalone file, which is made of Debian's
-        return "/usr/bin/python3"
-    return script.read_text().splitlines()[0].removeprefix("#!")
 
 
 class Programs:
@@ -53,19 +44,19 @@ def _compile(name: str, directory: Path, *options: str) -> str:
 
 
 class Process:
-    """A process with the environment above, its stderr discarded; killed if left running.
+    """A process with the environment above, its output discarded; killed if left running.
 
     It inherits every descriptor that is not close-on-exec, and nothing of what Python
-    does to signals.
+    does to signals.  To kill it is to kill all below it.
     """
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], **environment: str) -> None:
         self.command = command
         self.pid = os.posix_spawnp(
             command[0],
             command,
-            ENVIRONMENT,
-            file_actions=[(os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)],
+            {**ENVIRONMENT, **environment},
+            file_actions=[(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)],
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
         )
         self._ended = False
@@ -75,21 +66,19 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         if not self._ended:
-            os.kill(self.pid, signal.SIGKILL)
+            kill_family(self.pid)
             os.waitpid(self.pid, 0)
 
-    def wait(self, expected: int = 0) -> None:
-        """Wait for the end.  Raises `RuntimeError` if it is not with the expected status."""
+    def wait(self) -> int:
+        """Wait for the end; give the exit status, negative after a signal."""
         _, status = os.waitpid(self.pid, 0)
         self._ended = True
-        code = os.waitstatus_to_exitcode(status)
-        if code != expected:
-            raise RuntimeError(f"{' '.join(self.command)} ended with {code}, not {expected}")
+        return os.waitstatus_to_exitcode(status)
 
     def stop(self) -> None:
-        """End a supervisor and its command with SIGTERM."""
+        """Ask a supervisor to stop, and wait until it has ended, with its command."""
         os.kill(self.pid, signal.SIGTERM)
-        self.wait(128 + signal.SIGTERM)
+        self.wait()
 
     def wait_until_idle(self) -> None:
         """Wait until the process sleeps and for some time has not been woken up."""
@@ -103,56 +92,98 @@ class Process:
 
         eventually(is_idle)
 
+    def context_switches(self) -> int:
+        """Give how often its threads have been switched to so far."""
+        statuses = (task.read_text() for task in Path(f"/proc/{self.pid}/task").glob("*/status"))
+        return sum(
+            int(line.split()[1])
+            for status in statuses
+            for line in status.splitlines()
+            if "ctxt_switches:" in line
+        )
+
+    def memory(self, field: str) -> float:
+        """Give one of the sums of /proc/PID/smaps_rollup, in kB: Pss, Private_Dirty, …"""
+        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return sum(
+            float(line.split()[1]) for line in rollup.splitlines() if line.startswith(f"{field}:")
+        )
+
 
 _IDLE_FIELDS = ("State", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
 _IDLE_LOOKS = 40
 """How many looks in a row, 5 ms apart, must find a process asleep and not woken between."""
 
 
-@contextmanager
-def numbers_file() -> Iterator[int]:
-    """Give an empty file in memory that processes started meanwhile inherit."""
-    fd = os.memfd_create("numbers", 0)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+class NumbersFile:
+    """A file to which programs append the numbers that they report."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "numbers"
+        self.path.touch()
+
+    def count(self) -> int:
+        """Give how many numbers there are by now."""
+        return self.path.stat().st_size // _NUMBER.size
+
+    def read(self) -> list[int]:
+        """Give all the numbers."""
+        return [number for (number,) in _NUMBER.iter_unpack(self.path.read_bytes())]
 
 
-@contextmanager
-def numbers_pipe() -> Iterator[tuple[int, int]]:
-    """Give both ends of a pipe, of which processes started meanwhile inherit the second."""
-    reader, writer = os.pipe()
-    os.set_inheritable(writer, True)
-    try:
-        yield reader, writer
-    finally:
-        os.close(reader)
-        os.close(writer)
+class NumbersPipe:
+    """A FIFO through which a program reports numbers at once."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "pipe"
+        os.mkfifo(self.path)
+        self._fd = os.open(self.path, os.O_RDWR)  # for writing, too: so there is never no writer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def read(self, deadline: float = DEADLINE) -> int:
+        """Wait for the next number."""
+        if not select.select([self._fd], (), (), deadline)[0]:
+            raise TimeoutError(f"no number within {deadline} s")
+        return int.from_bytes(os.read(self._fd, _NUMBER.size), sys.byteorder)
 
 
-def read_numbers(fd: int) -> list[int]:
-    """Give all the numbers that a program has reported into a file."""
-    content = os.pread(fd, os.fstat(fd).st_size, 0)
-    return [number for (number,) in struct.iter_unpack("q", content)]
+_NUMBER = struct.Struct("q")
 
 
-def read_number(fd: int) -> int:
-    """Wait for the next number from a pipe."""
-    content = os.read(fd, 8)
-    if not content:
-        raise RuntimeError("no number came")
-    return int.from_bytes(content, sys.byteorder)
+class SystemCalls:
+    """A trace of the system calls of a process that goes on.
 
-
-def medians(rounds: int, *contestants: Callable[[], float]) -> list[float]:
-    """Run all contestants in each round, in alternating order; give each one's median.
-
-    What disturbs the machine for a while then disturbs all of them.
+    strace itself interrupts the call that it finds a process in, and that is then made again.
+    So a process is traced once it has come to rest again.
     """
-    figures: list[list[float]] = [[] for _ in contestants]
-    for turn in range(rounds):
-        order = range(len(contestants))
-        for index in reversed(order) if turn % 2 else order:
-            figures[index].append(contestants[index]())
-    return [statistics.median(of_one) for of_one in figures]
+
+    def __init__(self, process: Process, directory: Path) -> None:
+        self._trace = directory / "trace"
+        self._strace = subprocess.Popen(
+            ["strace", "-f", "-o", self._trace, "-p", str(process.pid)], stderr=subprocess.DEVNULL
+        )
+        eventually(lambda: self._trace.exists() and self._trace.read_text())
+        process.wait_until_idle()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(ProcessLookupError):
+            self._strace.terminate()
+        self._strace.wait()
+
+    def saw_end(self) -> bool:
+        """Wait until strace has ended as well; whether it saw how the process ended."""
+        self._strace.wait()
+        return "+++" in self._trace.read_text(errors="replace")
+
+    def count(self) -> int:
+        """Give how many calls have begun so far."""
+        lines = self._trace.read_text(errors="replace").splitlines()
+        return sum("(" in line and "resumed>" not in line and " --- " not in line for line in lines)

@@ -1,9 +1,9 @@
 /*
- * run FD STATUS [LIFETIME [ORPHANS]] - report when it started and when it ended.
+ * run FILE RUNS [LIFETIME [ORPHANS]] - crash, and report when it started and when it ended.
  *
- * FD is a file that all runs share, with its offset: each appends two numbers, after LIFETIME
- * microseconds, and exits with STATUS.  The first run leaves ORPHANS processes behind, which
- * live until a signal kills them.
+ * Each run appends two numbers to FILE, after LIFETIME microseconds, and exits with 1; the
+ * last of RUNS stays, until a signal ends it.  The first run leaves ORPHANS processes behind,
+ * which live until a signal ends them.
  */
 #include "shared.h"
 
@@ -13,17 +13,20 @@ static void leave_orphans(int count)
 		return;
 	while (count-- > 0)
 		if (checked_fork() == 0)
-			for (;;)
-				pause();
+			rest();
 	_exit(0);
 }
 
 int main(int argc, char **argv)
 {
 	int64_t times[2] = {now_ns()};
-	const int fd = atoi(argv[1]);
 
-	if (argc > 4 && lseek(fd, 0, SEEK_CUR) == 0)
+	if (argc < 3)
+		abort();
+	const int fd = open_numbers(argv[1]);
+	const off_t before = lseek(fd, 0, SEEK_END) / (off_t)sizeof times;
+
+	if (argc > 4 && before == 0)
 		leave_orphans(atoi(argv[4]));
 	if (argc > 3) {
 		const struct timespec lifetime = {.tv_nsec = 1000L * atoi(argv[3])};
@@ -32,5 +35,7 @@ int main(int argc, char **argv)
 	}
 	times[1] = now_ns();
 	report(fd, times, sizeof times);
-	_exit(atoi(argv[2]));
+	if (before + 1 >= atoi(argv[2]))
+		rest();
+	_exit(1);
 }

@@ -5,6 +5,7 @@
 #ifndef SHARED_H
 #define SHARED_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,6 +19,16 @@ static inline int64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+/* A file or FIFO of the benchmark.  By its path: some supervisors close all descriptors. */
+static inline int open_numbers(const char *path)
+{
+	const int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	if (fd < 0)
+		abort();
+	return fd;
 }
 
 static inline void report(int fd, const int64_t *numbers, size_t size)
@@ -43,6 +54,13 @@ static inline bool in_short_lived_parent(void)
 	if (parent)
 		waitpid(parent, NULL, 0);
 	return !parent;
+}
+
+/* Live until a signal ends it. */
+static inline void rest(void)
+{
+	for (;;)
+		pause();
 }
 
 #endif

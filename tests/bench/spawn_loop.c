@@ -1,4 +1,4 @@
-/* spawn_loop COUNT COMMAND [ARGS…] - run a command so often: the least that a restart costs. */
+/* spawn_loop COMMAND [ARGS…] - run a command again and again: the least that a restart costs. */
 #define _GNU_SOURCE
 #include <spawn.h>
 #include <stdlib.h>
@@ -7,14 +7,13 @@
 
 int main(int argc, char **argv)
 {
-	if (argc < 3)
+	if (argc < 2)
 		abort();
-	for (int count = atoi(argv[1]); count > 0; count--) {
+	for (;;) {
 		pid_t pid;
 
-		if (posix_spawnp(&pid, argv[2], NULL, NULL, argv + 2, environ))
+		if (posix_spawnp(&pid, argv[1], NULL, NULL, argv + 1, environ))
 			abort();
 		waitpid(pid, NULL, 0);
 	}
-	return 0;
 }
