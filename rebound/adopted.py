@@ -32,6 +32,8 @@ class Adopted:
 
     def ask(self, signo: int, others: Collection[int]) -> None:
         """Send a signal to each child that has not been asked yet, but for the `others`."""
+        if not linux.has_children():  # as mostly: spares the look into /proc
+            return
         if not linux.has_proc():
             text = "no /proc here, finding adopted processes by wait(2) alone"
             self._log.write("debug", "no_proc", text)

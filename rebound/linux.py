@@ -198,6 +198,15 @@ def has_proc() -> bool:
         return False
 
 
+def has_children() -> bool:
+    """Whether there is any child, alive or dead."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def children(known: Collection[int] = ()) -> list[int]:
     """List our direct children, dead ones included, but for the `known`.
 
