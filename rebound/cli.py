@@ -8,7 +8,7 @@ import sys
 
 import rebound
 from rebound import linux, options, signals
-from rebound.config import Config
+from rebound.config import TERMINATION_LOG, Config
 from rebound.exitstatus import OWN_ERROR
 from rebound.log import Log
 from rebound.supervisor import Supervisor
@@ -16,7 +16,6 @@ from rebound.supervisor import Supervisor
 OPTIONS_VARIABLE = "REBOUND_OPTIONS"
 RUN_DIRECTORY_VARIABLE = "REBOUND_RUN_DIR"
 RUN_DIRECTORY = "/run/rebound"
-TERMINATION_LOG = "/dev/termination-log"
 
 
 def main() -> int:

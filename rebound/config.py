@@ -10,6 +10,9 @@ RESTART_CHOICES = ("on-failure", "always", "never")
 VERBOSITIES = ("quiet", "normal", "verbose")
 LOG_FORMATS = ("text", "json")
 
+TERMINATION_LOG = "/dev/termination-log"
+"""Where Kubernetes looks for a message; the runtime makes the file, if at all."""
+
 _LOWEST_OOM_SCORE_ADJ, _HIGHEST_OOM_SCORE_ADJ = -1000, 1000  # proc(5)
 
 _CHOICES = (

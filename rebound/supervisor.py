@@ -15,7 +15,7 @@ import time
 
 from rebound import events, linux, reaper, service, signals, spawn
 from rebound.adopted import Adopted
-from rebound.config import Config
+from rebound.config import TERMINATION_LOG, Config
 from rebound.exitstatus import UNKNOWN, ExitStatus
 from rebound.log import Log
 from rebound.loop import Loop
@@ -539,6 +539,8 @@ class Supervisor:
 
     def _leave_message(self) -> None:
         path = self._config.termination_log
+        if path == TERMINATION_LOG and not os.path.exists(path):
+            return  # as mostly, outside of Kubernetes: what would write need not be loaded
         try:
             from rebound import termination
 

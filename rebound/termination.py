@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
+from rebound.config import TERMINATION_LOG
 from rebound.log import printable
-
-DEFAULT_PATH = "/dev/termination-log"
 
 _LONGEST = 4096
 """Bytes; Kubernetes reads no more."""
@@ -21,7 +20,7 @@ def write_message(path: str, text: str) -> None:
     `OSError`: EACCES, EROFS, ENOSPC.
     """
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    if path != DEFAULT_PATH:
+    if path != TERMINATION_LOG:
         flags |= os.O_CREAT
     elif not os.path.exists(path):
         return
