@@ -127,6 +127,7 @@ class Service:
         self._config = config
         self._policy = policy
         self._rewrite = dict(config.rewrite)
+        self._forwarding: dict[int, list[Action]] = {}  # by signal, as once composed
         self._timers: dict[type[Event], tuple[float, float]] = {}  # (when due, after how long)
         self._began_at = 0.0
         self._restart_requested = False
@@ -507,6 +508,13 @@ class Service:
     # --- Other signals --------------------------------------------------------------
 
     def _forward(self, event: SignalReceived, _now: float) -> list[Action]:
+        if event.value is not None:
+            return self._compose_forwarding(event)
+        if event.signo not in self._forwarding:
+            self._forwarding[event.signo] = self._compose_forwarding(event)
+        return self._forwarding[event.signo]
+
+    def _compose_forwarding(self, event: SignalReceived) -> list[Action]:
         target = self._rewrite.get(event.signo, event.signo)
         if not target:
             return [_received("debug", event.signo, ", not forwarded (--rewrite)")]
