@@ -147,8 +147,11 @@ def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
             interpreter(),
             lambda _command, _directory: idle_python(),
             _says(interpreter()),
-            EVERYBODY,
-            {"start": "the whole life of `python3 -IS -c pass`"},
+            EVERYBODY | {"stop"},
+            {
+                "start": "the whole life of `python3 -IS -c pass`",
+                "stop": "killed by the signal: what the kernel takes to free a Python",
+            },
         ),
     ]
 

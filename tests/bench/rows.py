@@ -166,7 +166,10 @@ def start(contestant: Contestant, bench: Bench) -> Measured:
 
 
 def stop(contestant: Contestant, bench: Bench) -> Measured:
-    """Measure from SIGTERM to the supervisor's end; its command ends at once on it."""
+    """Measure from SIGTERM to the supervisor's end; its command ends at once on it.
+
+    A bare Python has no command, and is killed: the least that any end of a Python takes.
+    """
     with bench.idle(contestant, "stop") as (process, _):
         began = time.monotonic_ns()
         process.stop()
