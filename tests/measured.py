@@ -4,6 +4,7 @@ A process of its own, isolated and without `site`, can be told of that in no oth
 variable of the environment, which is the command's.
 """
 
+import os
 import runpy
 import sys
 
@@ -19,13 +20,19 @@ _measured = Coverage(
     branch=True,
     include=["*/site-packages/rebound/*"],
 )
-_measured.start()
-try:
-    runpy.run_path(f"{__file__}-unmeasured")
-finally:
+
+
+def _save_and_exit(status: int) -> None:
     _measured.stop()
     try:
         _measured.save()
     except Exception:
         # A test with a read-only root, or no descriptor left: without these figures, then.
         pass
+    _exit(status)
+
+
+# rebound ends by this, in the end.
+_exit, os._exit = os._exit, _save_and_exit
+_measured.start()
+runpy.run_path(f"{__file__}-unmeasured")
