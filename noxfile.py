@@ -110,6 +110,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Make each system call fail in each way, as root; writes dist/faults.md."""
+    install(session, "test", ".")
+    session.run("python", "-m", "tests.faults", *session.posargs, env=rebound(session))
+
+
+@nox.session
 def images(session: nox.Session) -> None:
     """Build the images and test them, with podman or docker, as root; needs no registry."""
     install(session, "test")

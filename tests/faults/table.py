@@ -1,0 +1,293 @@
+"""Which system calls are made to fail, with what, when, and what must come of it: data.
+
+The errnos are those that section 2 of the manual lists for the call and that can occur with
+the arguments that rebound gives; of the rest (EBADF, EFAULT, EINVAL …), which would be a
+mistake of rebound's own, those are tried that the loop lives on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# --- Outcomes -----------------------------------------------------------------------------
+
+CARRIES_ON = "carries on"
+"""All happens as without the fault: ready, and 143 after SIGTERM."""
+ENDS_AT_STOP = "ends at the stop"
+"""The command does not run, or not as it should; a SIGTERM still ends rebound."""
+OWN_ERROR = "own error"
+"""Before the first start: exit status 125, and one line that says why."""
+NOT_EXECUTED = "not executed"
+"""The first start fails for good: 126, and one line."""
+ANSWERS = "answers"
+"""A client ends with 0, 1, 3 or 125."""
+
+# --- When ---------------------------------------------------------------------------------
+
+ONCE, AGAIN, FOR_GOOD, LATER = "once", "again and again", "for good", "for good, later"
+WHEN = {ONCE: "{0}", AGAIN: "{1}+3", FOR_GOOD: "{0}+", LATER: "{1}+"}
+"""In strace's words: the first call, every third from the second, all, all but the first."""
+
+# --- Where counting begins ----------------------------------------------------------------
+
+SIGNALS, SETUP, RUN = "signals", "setup", "run"
+"""At the last such call before rebound has a name (the signals are blocked then); from there;
+from where it is a subreaper.  What comes before is the start of Python."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A system call that fails in a scenario, and what may come of it."""
+
+    scenario: str
+    call: str
+    errno: str
+    when: str
+    expected: tuple[str, ...]
+    phase: str = RUN
+    beside: tuple[str, ...] = ()
+    """Further injections, in strace's words."""
+    probes: bool = False
+    """Whether all pids are tried for children: many calls, but no endless loop."""
+    leaves_socket: bool = False
+
+    def __str__(self) -> str:
+        phase = "" if self.phase == RUN else f", {self.phase}"
+        return f"{self.scenario}: {self.call} {self.errno} {self.when}{phase}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A call with its errnos in some scenarios; `by_when` tells what comes of it if not `usual`."""
+
+    call: str
+    errnos: str
+    scenarios: str = "service"
+    usual: tuple[str, ...] = (CARRIES_ON,)
+    by_when: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    whens: tuple[str, ...] = (ONCE, AGAIN, FOR_GOOD, LATER)
+    phase: str = RUN
+    beside: tuple[str, ...] = ()
+    probes: bool = False
+    leaves_socket: bool = False
+
+    def faults(self) -> Iterator[Fault]:
+        """Give each pair in each scenario."""
+        by_when = dict(self.by_when)
+        for scenario in self.scenarios.split():
+            for errno in self.errnos.split():
+                for when in self.whens:
+                    if errno == "EINTR" and when in (FOR_GOOD, LATER):
+                        continue  # Python tries again at once (PEP 475): no call fails so for ever
+                    yield Fault(
+                        scenario,
+                        self.call,
+                        errno,
+                        when,
+                        by_when.get(when, self.usual),
+                        self.phase,
+                        self.beside,
+                        self.probes,
+                        self.leaves_socket,
+                    )
+
+
+NEVER_STARTS = ((FOR_GOOD, (ENDS_AT_STOP,)), (LATER, (ENDS_AT_STOP,)))
+LATE_STOP = (CARRIES_ON, ENDS_AT_STOP)
+ALL = "service backoff health watchdog status options terminal"
+MOST = "service watchdog status"
+
+OF_A_CONNECTION = ("accept4", "getsockopt", "getsockname", "recvfrom", "sendto")
+
+ROWS = (
+    # --- Before the first start
+    Row("rt_sigprocmask", "EINVAL EFAULT", usual=(OWN_ERROR,), whens=(ONCE,), phase=SIGNALS),
+    Row("prctl", "EPERM EINVAL", phase=SETUP, whens=(ONCE,)),  # the name
+    Row("prctl", "EINVAL EPERM", "service options", (OWN_ERROR,), whens=(ONCE, FOR_GOOD)),
+    Row("prctl", "EINVAL EPERM", "options", (OWN_ERROR,), whens=(LATER,)),
+    Row("rt_sigaction", "EINVAL EFAULT", usual=(OWN_ERROR,), whens=(ONCE, FOR_GOOD)),
+    # --- The loop
+    Row("epoll_create1", "EMFILE ENFILE ENOMEM EINVAL", ALL),
+    Row("signalfd4", "EMFILE ENFILE ENODEV ENOMEM EINVAL", MOST),
+    Row("epoll_ctl", "ENOMEM ENOSPC EPERM EEXIST ENOENT", ALL, whens=(ONCE, AGAIN, FOR_GOOD)),
+    Row("epoll_ctl", "ENOMEM ENOSPC", "service health status", whens=(LATER,)),
+    # Without an epoll for the notify socket there is no keep-alive to be seen.
+    Row("epoll_ctl", "ENOMEM", "watchdog", LATE_STOP, whens=(LATER,)),
+    Row("epoll_wait", "EINTR EBADF EFAULT EINVAL ENOMEM", ALL),
+    Row("readv", "EAGAIN", whens=(ONCE, AGAIN)),
+    Row("readv", "EINTR EIO EINVAL EBADF EFAULT", MOST),
+    Row(
+        "rt_sigtimedwait",
+        "EAGAIN EINTR",
+        whens=(ONCE, AGAIN),
+        beside=("epoll_create1:error=EMFILE",),
+    ),
+    # --- Start, and its end
+    Row("clone3", "EAGAIN ENOMEM", ALL.replace(" backoff", ""), by_when=NEVER_STARTS),
+    Row("clone3", "ENOSYS"),
+    Row(
+        "clone3",
+        "EPERM EINVAL",
+        usual=(NOT_EXECUTED,),
+        by_when=((AGAIN, (CARRIES_ON,)), (LATER, (ENDS_AT_STOP,))),
+    ),
+    Row("sched_yield", "ENOSYS EPERM"),
+    Row("pidfd_open", "EINVAL EMFILE ENFILE ENODEV ENOMEM ESRCH EPERM ENOSYS", "service backoff"),
+    Row("wait4", "EINTR", MOST),
+    Row("wait4", "ECHILD", usual=LATE_STOP),
+    Row("waitid", "EINTR", "options health"),
+    Row("waitid", "ECHILD", "options health", LATE_STOP),
+    Row("getrandom", "EAGAIN EINTR ENOSYS EPERM", "backoff"),
+    Row(
+        "getrandom",
+        "ENOSYS",
+        "backoff",
+        beside=("openat:error=ENOENT:when={openat}+",),
+        probes=True,
+    ),
+    # --- Stop and drain
+    Row("kill", "EPERM ESRCH", "service options", LATE_STOP),
+    Row("rt_sigqueueinfo", "EAGAIN EPERM ESRCH", "options"),
+    Row("readlink", "EACCES EIO ELOOP ENOENT ENOMEM ENOTDIR", probes=True),
+    Row("getdents64", "EBADF ENOENT ENOTDIR EINVAL"),
+    # --- Files
+    Row(
+        "openat",
+        "EACCES ELOOP EMFILE ENFILE ENODEV ENOENT ENOMEM ENOTDIR ENXIO EPERM EINTR",
+        MOST,
+        probes=True,
+    ),
+    Row(
+        "openat",
+        "EMFILE ENFILE ENOENT EACCES ENOSPC EROFS",
+        "options health terminal backoff",
+        probes=True,
+    ),
+    Row(
+        "openat",
+        "EMFILE ENOENT",
+        "health watchdog options terminal",
+        (CARRIES_ON, OWN_ERROR),
+        phase=SETUP,
+        probes=True,
+    ),
+    Row("read", "EINTR EIO EISDIR ENOMEM", ALL),
+    Row("pread64", "EIO EINTR ENODEV EOVERFLOW"),
+    Row("lseek", "EINVAL ESPIPE EOVERFLOW ENXIO", MOST),
+    Row("close", "EBADF EINTR EIO ENOSPC EDQUOT", ALL, whens=(ONCE, AGAIN, LATER)),
+    # Closed all the same, says close(2); not so by strace: then descriptors run out.
+    Row("close", "EIO", "service options", whens=(FOR_GOOD,)),
+    Row("newfstatat", "EACCES ELOOP ENOENT ENOMEM ENOTDIR EOVERFLOW", MOST, leaves_socket=True),
+    Row("ioctl", "EINVAL ENOTTY EFAULT EIO ESRCH", ALL),
+    Row("write", "EAGAIN EBADF EDQUOT EFBIG EINTR EINVAL EIO ENOSPC EPERM EPIPE", "service"),
+    Row("write", "EIO ENOSPC EAGAIN", "options watchdog terminal"),
+    # Not brk: as a system call it has no errnos, and glibc takes one for an address.
+    Row("mmap", "ENOMEM EAGAIN ENFILE", whens=(ONCE, AGAIN)),
+    Row("mmap", "ENOMEM", "service watchdog health", LATE_STOP, whens=(FOR_GOOD, LATER)),
+    Row(
+        "mmap",
+        "ENOMEM",
+        "watchdog health",
+        (CARRIES_ON, OWN_ERROR),
+        whens=(ONCE, AGAIN),
+        phase=SETUP,
+    ),
+    Row("munmap", "EINVAL ENOMEM", whens=(ONCE, AGAIN, FOR_GOOD)),
+    Row("mprotect", "ENOMEM EACCES EINVAL", whens=(ONCE, AGAIN, FOR_GOOD)),
+    # --- The socket for --status
+    Row(
+        "socket",
+        "EACCES EAFNOSUPPORT EINVAL EMFILE ENFILE ENOBUFS ENOMEM EPROTONOSUPPORT",
+        "status",
+    ),
+    Row(
+        "bind", "EACCES EADDRINUSE EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EROFS", "status"
+    ),
+    Row("listen", "EADDRINUSE EOPNOTSUPP ENOTSOCK", "status"),
+    Row("rename", "EACCES EBUSY EDQUOT EIO ENOENT ENOMEM ENOSPC EPERM EROFS", "status"),
+    Row("mkdir", "EACCES EDQUOT EEXIST ELOOP ENOENT ENOMEM ENOSPC ENOTDIR EPERM EROFS", "status"),
+    Row(
+        "unlink",
+        "EACCES EBUSY EIO ENOENT ENOMEM EPERM EROFS",
+        "status",
+        leaves_socket=True,
+    ),
+    Row("dup", "EBADF EMFILE", "status"),
+    Row(
+        "accept4",
+        "EAGAIN ECONNABORTED EINTR EINVAL EMFILE ENFILE ENOBUFS ENOMEM EPERM EPROTO",
+        "status",
+        whens=(ONCE, AGAIN),
+    ),
+    Row("accept4", "ECONNABORTED EMFILE ENFILE ENOBUFS ENOMEM EPERM", "status", whens=(FOR_GOOD,)),
+    Row("getsockname", "ENOBUFS", "status"),
+    Row("getsockname", "ENOBUFS", "watchdog", by_when=NEVER_STARTS),
+    Row("getsockopt", "EINVAL ENOPROTOOPT", "status"),
+    Row("recvfrom", "EAGAIN", "status", whens=(ONCE, AGAIN)),
+    Row("recvfrom", "ECONNREFUSED EINTR ENOMEM ECONNRESET", "status"),
+    # A socket that is not full for ever, nor without a message that is there.
+    Row("sendto", "EAGAIN", "status watchdog", whens=(ONCE, AGAIN)),
+    Row("sendto", "ECONNRESET EINTR ENOBUFS ENOMEM EPIPE", "status watchdog"),
+    # --- Watchdog, notify, health, options
+    Row(
+        "socket",
+        "EMFILE ENFILE ENOBUFS ENOMEM",
+        "watchdog",
+        by_when=NEVER_STARTS,
+    ),
+    Row(
+        "socket",
+        "EACCES EAFNOSUPPORT",
+        "watchdog",
+        LATE_STOP,
+        by_when=((ONCE, (NOT_EXECUTED,)), (FOR_GOOD, (NOT_EXECUTED,))),
+    ),
+    Row("setsockopt", "ENOPROTOOPT", "watchdog", (NOT_EXECUTED,), whens=(FOR_GOOD,)),
+    Row("bind", "ENOMEM", "watchdog", by_when=NEVER_STARTS),
+    Row("recvmsg", "EAGAIN EINTR ENOMEM ECONNREFUSED", "watchdog", whens=(ONCE, AGAIN)),
+    Row(
+        "connect",
+        "EACCES EAGAIN ECONNREFUSED ENOENT EPERM EINTR",
+        "watchdog",
+        phase=SETUP,
+        whens=(ONCE, FOR_GOOD),
+    ),
+    Row("socket", "EMFILE EACCES ENOMEM", "watchdog", phase=SETUP, whens=(ONCE,)),
+    Row("pipe2", "EMFILE ENFILE EINVAL", "health"),
+    # --- Terminal: `ioctl` above; the group is the child's to set, and errors are the spawn's
+    Row("setpgid", "EACCES EPERM ESRCH", "terminal"),
+    # --- The client
+    Row(
+        "socket",
+        "EACCES EAFNOSUPPORT EMFILE ENFILE ENOBUFS ENOMEM",
+        "client",
+        (ANSWERS,),
+        phase=SETUP,
+    ),
+    Row(
+        "connect",
+        "EACCES EAGAIN ECONNREFUSED ENOENT EPERM EINTR",
+        "client",
+        (ANSWERS,),
+        phase=SETUP,
+    ),
+    Row("setsockopt", "ENOPROTOOPT EDOM", "client", (ANSWERS,), phase=SETUP),
+    Row("getsockopt", "ENOPROTOOPT", "client", (ANSWERS,), phase=SETUP),
+    Row(
+        "sendto", "EAGAIN ECONNRESET EINTR ENOBUFS ENOMEM EPIPE", "client", (ANSWERS,), phase=SETUP
+    ),
+    Row(
+        "recvfrom", "EAGAIN ECONNREFUSED ECONNRESET EINTR ENOMEM", "client", (ANSWERS,), phase=SETUP
+    ),
+    Row("openat", "EACCES EMFILE ENFILE ENOENT", "client", (ANSWERS,), phase=SETUP),
+    Row("getdents64", "EBADF ENOENT", "client", (ANSWERS,), phase=SETUP),
+    Row("newfstatat", "EACCES ENOENT ENOMEM", "client", (ANSWERS,), phase=SETUP),
+    Row("write", "EIO EPIPE ENOSPC", "client", (ANSWERS,), phase=SETUP),
+    Row("close", "EIO EINTR", "client", (ANSWERS,), phase=SETUP),
+)
+
+
+def faults() -> list[Fault]:
+    """Give all pairs."""
+    return [fault for row in ROWS for fault in row.faults()]

@@ -1,0 +1,33 @@
+"""The short form of `nox -s faults`: what once went wrong, and one pair of each call."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from tests.faults import table
+from tests.faults.scenarios import run_fault
+
+SEED = os.environ.get("FAULTS_SEED", "0")
+
+ONCE_WRONG: tuple[str, ...] = ()
+
+FAULTS = {str(fault): fault for fault in table.faults()}
+
+
+def sample():
+    """Give one pair of each call; FAULTS_SEED gives others."""
+    choose = random.Random(SEED)
+    calls = dict.fromkeys(fault.call for fault in FAULTS.values())
+    return [
+        choose.choice([name for name, fault in FAULTS.items() if fault.call == call])
+        for call in calls
+    ]
+
+
+@pytest.mark.parametrize("name", dict.fromkeys([*ONCE_WRONG, *sample()]))
+def test_a_call_that_fails(name):
+    result = run_fault(FAULTS[name])
+    assert not result.problems, result.log
