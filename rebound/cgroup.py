@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from rebound import linux
+
 _PROC = "/proc/self"
 
 _LONGEST = 4096
@@ -44,7 +46,7 @@ class OomKills:
     def close(self) -> None:
         """Close the file."""
         if self._fd >= 0:
-            os.close(self._fd)
+            linux.close(self._fd)
             self._fd = -1
 
     def _count(self) -> int:

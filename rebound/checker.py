@@ -53,7 +53,7 @@ class Checker:
             return events.HealthUnknown(error.strerror or str(error))
         finally:
             if writer >= 0:
-                os.close(writer)
+                linux.close(writer)
         return None
 
     def kill(self, _action: events.KillCheck | None = None) -> None:
@@ -84,7 +84,7 @@ class Checker:
         try:
             self._loop.watch(self._reader, self._read)
         except OSError:  # ENOMEM, ENOSPC
-            os.close(writer)
+            linux.close(writer)
             self._close_pipe()
             return -1
         return writer

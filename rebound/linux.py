@@ -131,6 +131,25 @@ def open_pidfd(pid: int) -> int:
     return os.pidfd_open(pid)
 
 
+def yield_cpu() -> None:
+    """Let others run first; a seccomp profile may refuse that, and it is no matter then."""
+    try:
+        os.sched_yield()
+    except OSError:
+        pass
+
+
+def close(fd: int) -> None:
+    """Let go of a descriptor.
+
+    It is gone then, whatever close(2) says: EINTR, EIO, ENOSPC.
+    """
+    try:
+        os.close(fd)
+    except OSError:
+        pass
+
+
 def send(pid: int, signo: int) -> OSError | None:
     """Send a signal to a child that we have not reaped; a negative pid means its group.
 
@@ -264,7 +283,7 @@ def set_oom_score_adj(value: int) -> None:
     try:
         os.write(fd, b"%d" % value)
     finally:
-        os.close(fd)
+        close(fd)
 
 
 def process_name(pid: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 
+from rebound import linux
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,7 +66,7 @@ class Log:
         self._write_dropped()
         self._threshold = _NOTHING
         if self._own_fd >= 0:
-            os.close(self._own_fd)
+            linux.close(self._own_fd)
             self._own_fd = -1
 
     def write(

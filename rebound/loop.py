@@ -87,10 +87,7 @@ class Loop:
     def close_watched(self, fd: int) -> None:
         """Undo `watch`, and close `fd`."""
         self.forget(fd)
-        try:
-            os.close(fd)
-        except OSError:  # the descriptor is gone all the same (close(2))
-            pass
+        linux.close(fd)
 
     def wait(self, timeout: float | None) -> tuple[Sequence[Signal], Sequence[Callable[[], None]]]:
         """Wait until something happens: (signals in their order, handlers to be called).
@@ -116,10 +113,13 @@ class Loop:
     def close(self) -> None:
         """Close the loop's own descriptors."""
         if self._epoll is not None:
-            self._epoll.close()
+            try:
+                self._epoll.close()
+            except OSError:  # as with linux.close
+                pass
             self._epoll = None
         if self._signalfd >= 0:
-            os.close(self._signalfd)
+            linux.close(self._signalfd)
             self._signalfd = -1
 
     def _open(self) -> select.epoll | None:

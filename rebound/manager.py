@@ -49,8 +49,7 @@ class Manager:
 
     def close(self) -> None:
         """Close the socket."""
-        self._loop.forget(self._socket.fileno())
-        self._socket.close()
+        self._loop.close_watched(self._socket.detach())
 
     def _send(self) -> None:
         lines = [f"{name}={value}" for name, value in self._unsent.items()]

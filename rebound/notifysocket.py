@@ -63,8 +63,7 @@ class NotifySocket:
         """End the run's: messages that still wait are gone."""
         self._command = 0
         if self._socket:
-            self._loop.forget(self._socket.fileno())
-            self._socket.close()
+            self._loop.close_watched(self._socket.detach())
             self._socket = None
 
     def _take_messages(self) -> None:

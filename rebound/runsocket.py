@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from rebound import libc
+from rebound import libc, linux
 
 _BACKLOG = 16
 
@@ -44,8 +44,10 @@ class RunSocket:
             if os.stat(self._path).st_ino == self._inode:
                 os.unlink(self._path)
         except OSError:
-            pass
-        os.close(self.fd)
+            is_ours = False
+        if is_ours:
+            _remove(self._path)
+        linux.close(self.fd)
 
     def _listen(self, unfinished: str) -> int:
         if _is_socket(unfinished):
@@ -61,7 +63,8 @@ class RunSocket:
                 os.unlink(unfinished)
                 raise
         except OSError:
-            os.close(fd)
+            linux.close(fd)
+            _remove(unfinished)
             raise
         self.fd = fd
         return inode
@@ -79,7 +82,7 @@ def is_stale(path: str) -> bool:
     except OSError:  # EAGAIN: somebody listens who is busy; EACCES; ENOENT
         pass
     finally:
-        os.close(fd)
+        linux.close(fd)
     return False
 
 

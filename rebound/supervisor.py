@@ -419,7 +419,7 @@ class Supervisor:
         try:
             self._loop.watch(pidfd, self._reap_command)
         except OSError:  # ENOMEM, ENOSPC (max_user_watches): SIGCHLD does
-            os.close(pidfd)
+            linux.close(pidfd)
             return
         self._pidfd = pidfd
 

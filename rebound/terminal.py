@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from rebound import linux
+
 
 class Terminal:
     """Our controlling terminal, if there is one; the command's group may borrow it."""
@@ -63,5 +65,5 @@ class Terminal:
     def close(self) -> None:
         """Close our own descriptor of it."""
         if self._fd >= 0:
-            os.close(self._fd)
+            linux.close(self._fd)
             self._fd = -1

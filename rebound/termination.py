@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from rebound import linux
 from rebound.config import TERMINATION_LOG
 from rebound.log import printable
 
@@ -31,4 +32,4 @@ def write_message(path: str, text: str) -> None:
             line = printable(text).encode(errors="replace")[: _LONGEST - 1]
             os.write(fd, line.decode(errors="ignore").encode() + b"\n")
     finally:
-        os.close(fd)
+        linux.close(fd)
