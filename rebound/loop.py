@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 
 from rebound import linux, signals
@@ -74,7 +73,10 @@ class Loop:
     def ignore(self, fd: int) -> None:
         """Undo `watch`."""
         if self._watched.pop(fd, None) and self._epoll is not None:
-            self._epoll.unregister(fd)
+            try:
+                self._epoll.unregister(fd)
+            except OSError:  # ENOMEM: it would go on to tell of that descriptor
+                self.close()  # the next wait makes another one
 
     def forget(self, fd: int) -> None:
         """Undo `watch` of a descriptor that is closed next.
@@ -101,6 +103,15 @@ class Loop:
         epoll = self._epoll or self._open()
         if epoll is None:
             return self._wait_without_descriptors(timeout)
+        try:
+            return self._wait_with(epoll, timeout)
+        except OSError as error:
+            self._go_on_without(error)
+            return self._wait_without_descriptors(timeout)
+
+    def _wait_with(
+        self, epoll: select.epoll, timeout: float | None
+    ) -> tuple[Sequence[Signal], Sequence[Callable[[], None]]]:
         received: Sequence[Signal] = ()
         ready = []
         for fd, _events in epoll.poll(timeout, _MAX_READY):
@@ -108,6 +119,8 @@ class Loop:
                 received = self._read_signals(fd)
             elif fd in self._watched:
                 ready.append(self._watched[fd][0])
+            else:  # it was not closed after all: it would keep the loop busy
+                self.close()
         return received, ready
 
     def close(self) -> None:
@@ -132,13 +145,17 @@ class Loop:
             self._epoll.register(self._signalfd, select.EPOLLIN)
             for fd, (_handler, events) in self._watched.items():
                 self._epoll.register(fd, events)
-        except (OSError, ImportError) as error:
-            # ImportError: even to load ctypes takes a free descriptor.
-            self.close()
-            if not self._complained:
-                self._say(f"no signalfd or epoll ({error}); going on without, trying again")
-                self._complained = True
+        except Exception as error:
+            # OSError; ImportError, MemoryError: to load ctypes takes a descriptor and memory.
+            self._go_on_without(error)
         return self._epoll
+
+    def _go_on_without(self, error: Exception) -> None:
+        """Give up descriptors that are of no use; the next wait tries to get others."""
+        self.close()
+        if not self._complained:
+            self._say(f"no signalfd or epoll ({error}); going on without, trying again")
+            self._complained = True
 
     def _wait_without_descriptors(
         self, timeout: float | None

@@ -14,6 +14,10 @@ SEED = os.environ.get("FAULTS_SEED", "0")
 
 ONCE_WRONG: tuple[str, ...] = (
     "watchdog: close EIO again and again",
+    "service: epoll_wait ENOMEM for good",
+    "service: readv EIO for good",
+    "health: read EIO for good, later",
+    "service: epoll_ctl ENOMEM again and again",
 )
 
 FAULTS = {str(fault): fault for fault in table.faults()}
