@@ -401,7 +401,7 @@ class Supervisor:
             self._terminal.lend(pid)
         # vfork(2) has woken us in the middle of the command's exec, often on the same CPU.
         # Let it go on first: all that is left to do here can wait.
-        os.sched_yield()
+        linux.yield_cpu()
         self._watch_command(pid)
         if self._oom_kills:
             self._oom_kills.mark()

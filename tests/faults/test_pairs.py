@@ -18,6 +18,7 @@ ONCE_WRONG: tuple[str, ...] = (
     "service: readv EIO for good",
     "health: read EIO for good, later",
     "service: epoll_ctl ENOMEM again and again",
+    "service: sched_yield EPERM for good",
 )
 
 FAULTS = {str(fault): fault for fault in table.faults()}
