@@ -568,4 +568,7 @@ class Supervisor:
 
 
 def _chance() -> float:
-    return os.urandom(1)[0] / 255
+    try:
+        return os.urandom(1)[0] / 255
+    except (OSError, NotImplementedError):  # neither getrandom(2) nor /dev/urandom
+        return 0.0

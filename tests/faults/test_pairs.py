@@ -19,6 +19,7 @@ ONCE_WRONG: tuple[str, ...] = (
     "health: read EIO for good, later",
     "service: epoll_ctl ENOMEM again and again",
     "service: sched_yield EPERM for good",
+    "backoff: getrandom ENOSYS for good",
 )
 
 FAULTS = {str(fault): fault for fault in table.faults()}
