@@ -20,14 +20,15 @@ RUN_DIRECTORY = "/run/rebound"
 
 def main() -> int:
     """Run the command line in `sys.argv`; return the exit status."""
-    inherited = _inherited()
     settings: options.Settings = {}
     try:
-        return _run(sys.argv[1:], inherited, settings)
+        return _run(sys.argv[1:], _inherited(), settings)
     except options.UsageError as error:
         return _fail(str(error), settings)
     except OSError as error:
         return _fail(error.strerror or str(error), settings)
+    except ImportError as error:  # what an option needs: no descriptor, no memory
+        return _fail(str(error), settings)
 
 
 def _run(words: list[str], inherited: linux.Inherited, settings: options.Settings) -> int:

@@ -20,6 +20,8 @@ ONCE_WRONG: tuple[str, ...] = (
     "service: epoll_ctl ENOMEM again and again",
     "service: sched_yield EPERM for good",
     "backoff: getrandom ENOSYS for good",
+    "service: rt_sigprocmask EINVAL once, signals",
+    "watchdog: mmap ENOMEM once, setup",
 )
 
 FAULTS = {str(fault): fault for fault in table.faults()}
