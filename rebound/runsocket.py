@@ -41,8 +41,7 @@ class RunSocket:
         """Remove it."""
         try:
             # Another rebound may have taken the name, one of another PID namespace.
-            if os.stat(self._path).st_ino == self._inode:
-                os.unlink(self._path)
+            is_ours = os.stat(self._path).st_ino == self._inode
         except OSError:
             is_ours = False
         if is_ours:
@@ -68,6 +67,13 @@ class RunSocket:
             raise
         self.fd = fd
         return inode
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:  # ENOENT; EROFS, EACCES: it stays, and is found to be stale
+        pass
 
 
 def is_stale(path: str) -> bool:

@@ -22,6 +22,8 @@ ONCE_WRONG: tuple[str, ...] = (
     "backoff: getrandom ENOSYS for good",
     "service: rt_sigprocmask EINVAL once, signals",
     "watchdog: mmap ENOMEM once, setup",
+    "status: rename EACCES for good",
+    "status: listen EADDRINUSE once",
 )
 
 FAULTS = {str(fault): fault for fault in table.faults()}
