@@ -11,7 +11,7 @@ import _socket
 import os
 import sys
 
-from rebound import events
+from rebound import events, linux
 from rebound.jsontext import to_json
 
 TYPE_CHECKING = False
@@ -59,7 +59,7 @@ class Control:
         self._step = step
         self._clients: dict[int, Client] = {}
         self._spare = os.dup(listener)
-        self._listener = _socket.socket(fileno=listener)
+        self._listener = _socket_of(listener)
 
     def close(self) -> None:
         """Close all connections; the listening socket stays."""
@@ -67,7 +67,7 @@ class Control:
             self._drop(client)
         self._listener.detach()
         if self._spare >= 0:
-            os.close(self._spare)
+            linux.close(self._spare)
             self._spare = -1
 
     def answer_restart(self, action: events.RestartAnswered) -> None:
@@ -95,12 +95,12 @@ class Control:
 
     def _refuse(self) -> bool:
         if self._spare >= 0:
-            os.close(self._spare)
+            linux.close(self._spare)
             self._spare = -1
         try:
-            _accept(self._listener).close()
-        except BlockingIOError:
-            pass  # it has gone by itself
+            linux.close(_accept(self._listener).detach())
+        except BlockingIOError:  # who waited has gone meanwhile (ECONNABORTED)
+            pass
         except OSError:
             return False
         try:
@@ -110,16 +110,15 @@ class Control:
         return True
 
     def _take(self, socket: _socket.socket) -> None:
-        socket.setblocking(False)
-        if peer(socket)[1] not in (0, os.geteuid()):
-            socket.close()
-            return
-        self._make_room()
         client = Client(socket)
         try:
+            socket.setblocking(False)
+            if peer(socket)[1] not in (0, os.geteuid()):
+                raise ConnectionRefusedError
+            self._make_room()
             self._loop.watch(socket.fileno(), lambda: self._read(client))
-        except OSError:  # ENOMEM, ENOSPC
-            socket.close()
+        except OSError:  # ENOMEM, ENOSPC, too
+            linux.close(socket.detach())
             return
         self._clients[socket.fileno()] = client
         self._read(client)  # as a rule the request is there already
@@ -134,8 +133,7 @@ class Control:
         fd = client.socket.fileno()
         if fd >= 0:
             del self._clients[fd]
-            self._loop.forget(fd)
-            client.socket.close()
+            self._loop.close_watched(client.socket.detach())
 
     def _read(self, client: Client) -> None:
         if client.socket.fileno() < 0:
@@ -180,7 +178,12 @@ class Control:
 def _accept(listener: _socket.socket) -> _socket.socket:
     # Both halves of `socket.accept`, of which the module `socket` has one in Python.
     fd, _address = listener._accept()  # type: ignore[attr-defined]
-    return _socket.socket(fileno=fd)
+    return _socket_of(fd)
+
+
+def _socket_of(fd: int) -> _socket.socket:
+    # Told what it is, it need not ask the kernel, which may fail.
+    return _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
 
 
 def peer(socket: _socket.socket) -> tuple[int, int]:

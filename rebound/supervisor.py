@@ -514,6 +514,7 @@ class Supervisor:
                 fd = self._run_socket.fd
                 self._control = Control(fd, self._loop, self._describe, self._step)
                 self._actions[events.RestartAnswered] = self._control.answer_restart
+                from rebound import status  # noqa: F401  `_describe` needs it
             served = self._control.accept()
         except (ImportError, OSError):  # not even a descriptor to load it
             served = False

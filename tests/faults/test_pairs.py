@@ -24,6 +24,8 @@ ONCE_WRONG: tuple[str, ...] = (
     "watchdog: mmap ENOMEM once, setup",
     "status: rename EACCES for good",
     "status: listen EADDRINUSE once",
+    "status: getsockopt EINVAL once",
+    "status: getsockname ENOBUFS once",
 )
 
 FAULTS = {str(fault): fault for fault in table.faults()}
