@@ -79,9 +79,9 @@ class Checker:
             self._reader, writer = os.pipe()
         except OSError:  # EMFILE, ENFILE: the check is more important than its words
             return -1
-        # What others have of the pipe stays blocking: only our end is marked.
-        os.set_blocking(self._reader, False)
         try:
+            # What others have of the pipe stays blocking: only our end is marked.
+            os.set_blocking(self._reader, False)
             self._loop.watch(self._reader, self._read)
         except OSError:  # ENOMEM, ENOSPC
             linux.close(writer)
@@ -99,6 +99,8 @@ class Checker:
             data = os.read(self._reader, _PIPE_SIZE)
         except BlockingIOError:
             return
+        except OSError:  # EIO, ENOMEM: the check is more important than its words
+            data = b""
         if data:
             self._output = (self._output + data)[:_LONGEST_OUTPUT]
         else:

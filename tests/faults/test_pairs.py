@@ -26,6 +26,8 @@ ONCE_WRONG: tuple[str, ...] = (
     "status: listen EADDRINUSE once",
     "status: getsockopt EINVAL once",
     "status: getsockname ENOBUFS once",
+    "health: ioctl EINVAL for good",
+    "health: ioctl EINVAL for good, later",
 )
 
 FAULTS = {str(fault): fault for fault in table.faults()}
