@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     FileActions = Sequence[tuple[Any, ...]]
 
 _OUT_OF_MEANS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_OUT_OF_MEANS += (errno.ENOBUFS, errno.ENOSPC)  # of the socket for the run (epoll_ctl(2))
 
 
 class Spawner:

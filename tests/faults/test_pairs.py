@@ -28,6 +28,7 @@ ONCE_WRONG: tuple[str, ...] = (
     "status: getsockname ENOBUFS once",
     "health: ioctl EINVAL for good",
     "health: ioctl EINVAL for good, later",
+    "watchdog: socket ENOBUFS once",
 )
 
 FAULTS = {str(fault): fault for fault in table.faults()}
