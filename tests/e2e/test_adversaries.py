@@ -1,0 +1,266 @@
+"""Commands that mean harm: rebound survives or ends properly, and a stop always works."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.helpers import PID1, eventually, is_running, program, run
+
+# Groups and sessions are the subject here: nobody else is to be in rebound's.
+WRAPPERS = {"plain": ["setsid"], "pid1": [*PID1, "setsid"]}
+
+
+@pytest.fixture(params=list(WRAPPERS))
+def alone(request):
+    """Each of: an ordinary process, PID 1; leader of a session of its own."""
+    return WRAPPERS[request.param]
+
+
+@pytest.fixture(autouse=True)
+def bystander():
+    """A process that none of this is about is there at the end."""
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as other:
+        yield
+        assert is_running(other.pid)
+        other.kill()
+
+
+def adversary(*words):
+    return program("adversary.py", *words)
+
+
+def ends(rebound, status=143):
+    """A stop works, and leaves nobody."""
+    assert no_zombies(rebound)
+    family = psutil.Process(rebound.pid).children(recursive=True)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == status
+    eventually(lambda: not any(process.is_running() for process in family))
+    assert "internal error" not in rebound.log
+
+
+def no_zombies(rebound):
+    def zombies():
+        return [c for c in rebound.children() if c.status() == psutil.STATUS_ZOMBIE]
+
+    return eventually(lambda: not zombies())
+
+
+def is_idle(rebound):
+    """Whether rebound takes no CPU time to speak of while half a second passes."""
+    process = psutil.Process(rebound.pid)
+    before = sum(process.cpu_times()[:2])
+    with pytest.raises(psutil.TimeoutExpired):
+        process.wait(0.5)
+    return sum(process.cpu_times()[:2]) - before < 0.1
+
+
+def pids_hierarchy():
+    """Where pids cgroups are made: v1 or v2."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for _, point, kind, options, *_ in mounts:
+        if kind == "cgroup" and "pids" in options.split(","):
+            return Path(point)
+    for _, point, kind, *_ in mounts:
+        if kind == "cgroup2":
+            (Path(point) / "cgroup.subtree_control").write_text("+pids")
+            return Path(point)
+    raise AssertionError("no pids cgroups here")
+
+
+@pytest.fixture
+def pids():
+    """A cgroup in which there are few processes at most; whoever is in it is killed."""
+    cgroup = pids_hierarchy() / f"rebound-test-{os.getpid()}"
+    cgroup.mkdir()
+    (cgroup / "pids.max").write_text("40")
+    yield cgroup
+
+    def removed():
+        (cgroup / "pids.max").write_text("0")  # nobody gets away by a fork
+        for pid in (cgroup / "cgroup.procs").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        try:
+            cgroup.rmdir()
+        except OSError:  # EBUSY: a zombie is still in it
+            return False
+        return True
+
+    eventually(removed)
+
+
+def inside(cgroup):
+    return ["sh", "-c", f'echo $$ >{cgroup}/cgroup.procs && exec "$0" "$@"']
+
+
+# --- Processes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ignored", [[], ["SIGTERM"]], ids=["asked", "killed"])
+def test_a_bomb_of_orphans(pids, start, alone, ignored):
+    options = ["-b", 0, *(["--stop-timeout", "300ms"] if ignored else [])]
+    command = adversary("bomb", 4, *ignored)
+    rebound = start(*options, *command, wrapper=[*inside(pids), *alone])
+    for runs in (1, 2, 3):
+        rebound.wait_ready(runs)
+        if runs < 3:
+            os.kill(command_of(rebound), signal.SIGKILL)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == (137 if ignored else 143)
+    eventually(lambda: not (pids / "cgroup.procs").read_text())
+    assert "internal error" not in rebound.log
+
+
+def command_of(rebound):
+    """The pid of the present run, as seen from here."""
+    ready = rebound.lines("ready")[-1].split()[1]
+    for child in Path(f"/proc/{rebound.pid}/task/{rebound.pid}/children").read_text().split():
+        with suppress(OSError):
+            if f"\t{ready}\n" in Path(f"/proc/{child}/status").read_text():
+                return int(child)
+    raise AssertionError(f"no child {ready}")
+
+
+def test_no_pid_left_for_a_restart_until_there_is(pids, start, alone):
+    reading, writing = os.pipe()
+    command = adversary("fill")
+    options = ["-b", 0, "--max-delay", "10ms"]
+    rebound = start(*options, *command, wrapper=[*inside(pids), *alone], stdin=reading)
+    os.close(reading)
+    rebound.wait_ready()
+    held = int((pids / "pids.current").read_text())
+    (pids / "pids.max").write_text(str(held - 1))  # its own pid, too, goes to somebody else
+    os.kill(command_of(rebound), signal.SIGKILL)
+    rebound.wait_until(lambda: "Resource temporarily unavailable, retrying" in rebound.log)
+    os.close(writing)  # its children end
+    rebound.wait_ready(2)
+    ends(rebound)
+
+
+def test_one_that_becomes_a_daemon(start, alone):
+    rebound = start("-b", 0, *adversary("daemon", 9), wrapper=alone)
+    assert rebound.wait() == 0
+    assert len(rebound.lines("ready")) == 2
+    assert "asking adopted processes to stop" in rebound.log
+    assert "internal error" not in rebound.log
+
+
+# --- Signals --------------------------------------------------------------------------------
+
+
+def test_one_that_stops_itself(start, alone):
+    rebound = start(*adversary("stop"), wrapper=alone)
+    for runs in (1, 2):
+        rebound.wait_ready(runs)
+        (child,) = rebound.children()
+        eventually(lambda: child.status() == psutil.STATUS_STOPPED)  # noqa: B023
+        if runs == 1:
+            child.kill()
+    ends(rebound)
+
+
+def test_one_that_stops_its_whole_group(start, alone):
+    """With a group of its own it cannot stop rebound, too."""
+    rebound = start("-g", *adversary("kill", 0, "SIGSTOP"), wrapper=alone)
+    rebound.wait_ready()
+    eventually(lambda: rebound.children()[0].status() == psutil.STATUS_STOPPED)
+    ends(rebound)
+
+
+def test_one_that_ends_its_group_ends_rebound(start, alone):
+    """As ^C would: rebound is in it, and is asked to stop as properly as by anybody else."""
+    rebound = start(*adversary("kill", 0, "SIGTERM"), wrapper=alone)
+    assert rebound.wait() == 143
+    assert len(rebound.lines("ready")) == 1
+    assert "received signal 15 (SIGTERM)" in rebound.log
+
+
+def test_one_that_kills_its_group(start):
+    """PID 1 is not killed from inside, and in another group nobody is."""
+    for options, wrapper in ([], WRAPPERS["pid1"]), (["-g"], WRAPPERS["plain"]):
+        rebound = start(*options, *adversary("kill", 0, "SIGKILL"), wrapper=wrapper)
+        rebound.wait_ready(2)
+        ends(rebound)
+
+
+def test_one_that_kills_all_there_are(start):
+    """In a PID namespace only: elsewhere it would hit the machine."""
+    rebound = start(*adversary("kill", -1, "SIGKILL"), wrapper=WRAPPERS["pid1"])
+    rebound.wait_ready()
+    os.kill(command_of(rebound), signal.SIGKILL)  # who sends it, is not hit
+    rebound.wait_ready(2)
+    ends(rebound)
+
+
+def test_one_that_ignores_all(start, alone):
+    rebound = start("--stop-timeout", "200ms", *adversary("deaf"), wrapper=alone)
+    rebound.wait_ready()
+    ends(rebound, 137)
+
+
+@pytest.mark.parametrize("how", ["setsid", "setpgid"])
+@pytest.mark.parametrize("options", [[], ["-G", "-k"]], ids=["plain", "group"])
+def test_one_that_changes_group_or_session(start, alone, how, options):
+    if options and how == "setsid":
+        how = "setpgid"  # the leader of a group cannot
+    rebound = start(*options, *adversary("leave", how), wrapper=alone)
+    rebound.wait_ready()
+    os.kill(command_of(rebound), signal.SIGKILL)
+    rebound.wait_ready(2)
+    ends(rebound)
+
+
+@pytest.mark.parametrize("then", ["crash", "stop"])
+def test_a_hundred_thousand_signals(start, alone, then):
+    """Real-time signals are queued (signal(7)): up to a limit each counts."""
+    sigqueue = ctypes.CDLL(None).sigqueue
+    rebound = start("-b", 0, *adversary("blocked"), wrapper=alone)
+    rebound.wait_ready()
+    pid = rebound.pid
+    for number in range(50_000):
+        os.kill(pid, signal.SIGUSR1)
+        sigqueue(pid, signal.SIGRTMIN + 1, ctypes.c_void_p(number))
+        if number == 25_000 and then == "crash":
+            os.kill(command_of(rebound), signal.SIGKILL)
+    if then == "crash":
+        rebound.wait_ready(2)
+    ends(rebound)
+
+
+# --- ptrace ---------------------------------------------------------------------------------
+
+
+def test_one_that_traces_rebound(start, alone):
+    rebound = start("-b", 0, *adversary("trace_parent"), wrapper=alone)
+    rebound.wait_ready(2)
+    assert rebound.lines("ready")[0].endswith(" 0")
+    ends(rebound)
+
+
+# --- Descriptors and sockets ----------------------------------------------------------------
+
+
+def test_one_that_closes_all(start, alone):
+    rebound = start("-b", 0, *adversary("close"), wrapper=alone)
+    rebound.wait_ready(2)
+    ends(rebound)
+
+
+def test_garbage_at_the_sockets(start, tmp_path, monkeypatch):
+    monkeypatch.setenv("REBOUND_RUN_DIR", str(tmp_path / "run"))
+    rebound = start("-b", 0, "--watchdog", "1h", *adversary("garble", tmp_path / "run"))
+    rebound.wait_ready()
+    assert "\x1b" not in rebound.log
+    assert run("--status").returncode in (0, 1)
+    rebound.children()[0].kill()
+    rebound.wait_ready(2)
+    ends(rebound)
