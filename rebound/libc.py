@@ -33,6 +33,9 @@ _libc.signalfd.argtypes = (ctypes.c_int, ctypes.POINTER(_SigSet), ctypes.c_int)
 _libc.sigqueue.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
 _libc.bind.argtypes = _libc.connect.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
 
+_libc.ptrace.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+
+_PTRACE_DETACH = 17
 _AF_UNIX, _SOCK_STREAM = 1, 1
 _SUN_PATH_SIZE = 108
 
@@ -108,6 +111,11 @@ def sigqueue(pid: int, signo: int, value: int) -> None:
     """Send a signal with a value.  Raises `OSError` (EAGAIN, EPERM, ESRCH)."""
     if _libc.sigqueue(pid, signo, value):
         _raise_errno()
+
+
+def stop_tracing(pid: int, signo: int) -> None:
+    """Let a stopped tracee go on, with a signal or 0 (PTRACE_DETACH); nothing if it is gone."""
+    _libc.ptrace(_PTRACE_DETACH, pid, None, signo)
 
 
 def unix_socket() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource  # noqa: F401  os.wait4 needs it, and without it loses whom it has just reaped
 
+from rebound import signals
 from rebound.events import Exited
 from rebound.exitstatus import ExitStatus
 
@@ -22,19 +23,41 @@ def reap(
     that number, from being reused (waitid(2), WNOWAIT).  Raises `ChildProcessError` when
     there is no such child, alive or dead.
     """
-    if look is not None:
-        kind = os.P_ALL if pid is None else os.P_PID
-        zombie = os.waitid(kind, pid or 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if zombie is None:
+    while True:
+        found = _look(pid, look) if look else pid
+        if found == 0:
             return None
-        pid = zombie.si_pid
-        exited = zombie.si_code == os.CLD_EXITED
-        look(
-            pid,
-            ExitStatus(code=zombie.si_status) if exited else ExitStatus(signal=zombie.si_status),
-        )
-    pid, status, usage = os.wait4(-1 if pid is None else pid, os.WNOHANG)
-    return Exited(pid, ExitStatus.from_wait(status), usage.ru_maxrss) if pid else None
+        ended, status, usage = os.wait4(-1 if found is None else found, os.WNOHANG)
+        if not ended:
+            return None
+        if not os.WIFSTOPPED(status):
+            return Exited(ended, ExitStatus.from_wait(status), usage.ru_maxrss)
+        _let_go(ended, os.WSTOPSIG(status))
+
+
+def _look(pid: int | None, look: Callable[[int, ExitStatus], None]) -> int:
+    """Show `look` a zombie; give the pid that is to be waited for, or 0."""
+    kind = os.P_ALL if pid is None else os.P_PID
+    found = os.waitid(kind, pid or 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if found is None:
+        return 0
+    status = found.si_status
+    if found.si_code == os.CLD_EXITED:
+        look(found.si_pid, ExitStatus(code=status))
+    elif found.si_code != os.CLD_TRAPPED:
+        look(found.si_pid, ExitStatus(signal=status))
+    return found.si_pid
+
+
+def _let_go(pid: int, signo: int) -> None:
+    """Do not trace a child that wants to be traced (PTRACE_TRACEME of ptrace(2)).
+
+    Each signal would stop it until its tracer, its parent, lets it go on; and wait(2) tells
+    of that without having been asked.  SIGTRAP is what an exec stops it with, and would kill.
+    """
+    from rebound import libc
+
+    libc.stop_tracing(pid, 0 if signo == signals.SIGTRAP else signo)
 
 
 def stopped_by(pid: int) -> int:
@@ -42,5 +65,8 @@ def stopped_by(pid: int) -> int:
     try:
         stop = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG)
     except ChildProcessError:
+        return 0
+    if stop and stop.si_code == os.CLD_TRAPPED:
+        _let_go(stop.si_pid, stop.si_status)
         return 0
     return stop.si_status if stop else 0

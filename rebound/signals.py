@@ -16,6 +16,7 @@ else:
 SIGHUP = int(_signal.SIGHUP)
 SIGINT = int(_signal.SIGINT)
 SIGQUIT = int(_signal.SIGQUIT)
+SIGTRAP = int(_signal.SIGTRAP)
 SIGABRT = int(_signal.SIGABRT)
 SIGKILL = int(_signal.SIGKILL)
 SIGPIPE = int(_signal.SIGPIPE)

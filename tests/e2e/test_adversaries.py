@@ -239,6 +239,31 @@ def test_a_hundred_thousand_signals(start, alone, then):
 # --- ptrace ---------------------------------------------------------------------------------
 
 
+def test_one_that_wants_rebound_to_trace_it(start, alone):
+    """Each signal would stop it, and rebound is told of that by wait(2) as if it had ended."""
+    rebound = start("-b", 0, "-v", *adversary("trace_me"), wrapper=alone)
+    rebound.wait_ready()
+    rebound.send(signal.SIGWINCH)
+    rebound.wait_until(lambda: "SIGWINCH" in rebound.log)
+    eventually(lambda: rebound.children()[0].status() == psutil.STATUS_SLEEPING)
+    assert len(rebound.children()) == 1
+    os.kill(command_of(rebound), signal.SIGUSR1)
+    rebound.wait_ready(2)
+    assert "killed by signal 10 (SIGUSR1)" in rebound.log
+    assert len(rebound.children()) == 1
+    ends(rebound)
+
+
+@pytest.mark.parametrize("options", [[], ["-k"]], ids=["plain", "looked at"])
+def test_an_exec_of_one_that_wants_to_be_traced(start, alone, options):
+    """It stops with SIGTRAP, which is nobody's signal."""
+    command = adversary("trace_me", "sh", "-c", "echo ready $$; exec sleep 1000")
+    rebound = start(*options, *command, wrapper=alone)
+    rebound.wait_ready()
+    rebound.wait_until(lambda: rebound.children()[0].name() == "sleep")
+    ends(rebound)
+
+
 def test_one_that_traces_rebound(start, alone):
     rebound = start("-b", 0, *adversary("trace_parent"), wrapper=alone)
     rebound.wait_ready(2)
