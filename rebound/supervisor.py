@@ -270,6 +270,11 @@ class Supervisor:
         else:
             if ended:
                 self._command_ended(ended)
+            elif self._pidfd is not None:
+                # It has ended, but whoever traces it is to wait for it first (ptrace(2)); so
+                # long the pidfd would keep the loop busy.  SIGCHLD tells when that is done.
+                self._loop.close_watched(self._pidfd)
+                self._pidfd = None
 
     def _reap(self) -> None:
         """Reap all that has ended, the command or whatever was adopted."""
@@ -514,7 +519,6 @@ class Supervisor:
                 fd = self._run_socket.fd
                 self._control = Control(fd, self._loop, self._describe, self._step)
                 self._actions[events.RestartAnswered] = self._control.answer_restart
-                from rebound import status  # noqa: F401  `_describe` needs it
             served = self._control.accept()
         except (ImportError, OSError):  # not even a descriptor to load it
             served = False

@@ -271,6 +271,21 @@ def test_one_that_traces_rebound(start, alone):
     ends(rebound)
 
 
+def test_one_that_is_traced_by_somebody_who_does_not_wait(start, alone, tmp_path):
+    """It is a zombie then that rebound cannot reap: no reason to keep a CPU busy."""
+    rebound = start("-b", 0, *adversary("traced"), wrapper=alone, cwd=tmp_path)
+    tracer = rebound.wait_until(lambda: rebound.lines("tracer"))[0]
+    assert tracer.endswith(" 0")
+    (command,) = rebound.children()
+    (child,) = command.children()
+    (tmp_path / "go").touch()
+    eventually(lambda: command.status() == psutil.STATUS_ZOMBIE)
+    assert is_idle(rebound)
+    child.kill()
+    rebound.wait_ready()
+    ends(rebound)
+
+
 # --- Descriptors and sockets ----------------------------------------------------------------
 
 
