@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     FileActions = Sequence[tuple[Any, ...]]
 
-_OUT_OF_MEANS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-_OUT_OF_MEANS += (errno.ENOBUFS, errno.ENOSPC)  # of the socket for the run (epoll_ctl(2))
+# The last two only of the socket for the run: socket(2), epoll_ctl(2).
+_OUT_OF_MEANS = frozenset(
+    (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOSPC)
+)
 
 
 class Spawner:

@@ -183,6 +183,24 @@ def test_suspending_in_an_orphaned_group_returns_at_once():
     linux.suspend(signal.SIGTSTP)
 
 
+@pytest.mark.parametrize("seen_by", [reaper.reap, reaper.stopped_by])
+def test_a_child_that_wants_to_be_traced_is_let_go(seen_by):
+    """And with the signal that stopped it."""
+
+    def be_traced():
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        ctypes.CDLL(None).ptrace(0, 0, None, None)  # PTRACE_TRACEME
+        signal.raise_signal(signal.SIGUSR1)
+
+    pid = child(be_traced)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+    end = seen_by(pid)
+    if not end:  # as a rule it still runs
+        ended(pid)
+        end = reaper.reap(pid)
+    assert end.status == ExitStatus(signal=signal.SIGUSR1)
+
+
 # --- The loop ---------------------------------------------------------------------------
 
 

@@ -52,7 +52,7 @@ def test_rebound_itself(freeze):
     files = {f"rebound.{path.stem}" for path in REPOSITORY.glob("rebound/[a-z]*.py")}
     assert ours == files
     sockets = {"bind", "connect", "listen", "socket"}
-    assert frozen.functions == {"signalfd", "sigqueue", *sockets}
+    assert frozen.functions == {"ptrace", "signalfd", "sigqueue", *sockets}
     assert {"_prctl", "resource", "_ctypes", "_socket", "select"} <= frozen.c
     assert {"ctypes", "struct", "encodings.unicode_escape"} <= set(frozen.python)
 
