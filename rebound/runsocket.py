@@ -54,16 +54,13 @@ class RunSocket:
         fd = libc.unix_socket()
         try:
             libc.bind(fd, unfinished)
-            try:
-                libc.listen(fd, _BACKLOG)
-                inode = os.stat(unfinished).st_ino
-                os.rename(unfinished, self._path)
-            except OSError:
-                os.unlink(unfinished)
-                raise
+            libc.listen(fd, _BACKLOG)
+            inode = os.stat(unfinished).st_ino
+            os.rename(unfinished, self._path)
         except OSError:
             linux.close(fd)
-            _remove(unfinished)
+            if _is_socket(unfinished):
+                _remove(unfinished)
             raise
         self.fd = fd
         return inode
