@@ -124,8 +124,11 @@ def blocked():
 
 
 def leave(how):
-    """Change the process group, or the session."""
-    getattr(os, how)(*([0, 0] if how == "setpgid" else []))
+    """Take a session of its own, a group of its own, or rebound's group."""
+    if how == "session":
+        os.setsid()
+    else:
+        os.setpgid(0, 0 if how == "group" else os.getpgid(os.getppid()))
     announce()
     wait()
 
