@@ -109,7 +109,11 @@ def _print(text: str) -> int:
 
 
 def _fail(text: str, settings: options.Settings) -> int:
-    Log(line_format=settings.get("log_format", "text")).write("error", "own_error", text)
+    try:
+        log = Log(line_format=settings.get("log_format", "text"))
+    except (ImportError, OSError):  # no descriptor to load the other format
+        log = Log()
+    log.write("error", "own_error", text)
     _leave_message(text, settings)
     return OWN_ERROR
 

@@ -22,6 +22,7 @@ ONCE_WRONG: tuple[str, ...] = (
     "backoff: getrandom ENOSYS for good",
     "service: rt_sigprocmask EINVAL once, signals",
     "watchdog: mmap ENOMEM once, setup",
+    "options: openat EMFILE for good, setup",
     "status: rename EACCES for good",
     "status: listen EADDRINUSE once",
     "status: getsockopt EINVAL once",
