@@ -194,7 +194,7 @@ def _signal(run: Run, _fault: Fault | None) -> None:
 
 SCENARIOS = {
     "service": Scenario([*PLAIN, "sh", "-c", SERVICE], is_ready),
-    "backoff": Scenario(["-b1", "--max-delay", "1h", "false"], lambda run: "delaying" in run.err),
+    "backoff": Scenario(["-b1", "-d", "1h", "false"], lambda run: "delaying" in run.err),
     "health": Scenario(
         ["-v", "--health-cmd", "echo well", "--health-interval", "20ms", "sleep", "1000"],
         lambda run: "health check passed" in run.err,
