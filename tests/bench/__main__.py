@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ SVG = Path(__file__).with_name("figures.svg")
 def main() -> int:
     """Measure what was asked for; 1 if a measurement failed, or missed its budget (--check)."""
     options = _parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # with all that was started
     with tempfile.TemporaryDirectory() as name:
         programs = Programs(Path(name))
         all_of_them = contestants(options.standalone, programs.spawn_loop)
