@@ -12,10 +12,10 @@ import nox
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_missing_interpreters = True
+
 UNMEASURED: list[str] = []
 """Tests that `coverage` leaves out: they look at what else rebound loads, opens or takes."""
-
-nox.options.error_on_missing_interpreters = True
 
 
 def install(session: nox.Session, group: str, *packages: str) -> None:
