@@ -45,7 +45,7 @@ def main() -> int:
     text = "\n".join(report(results)) + "\n"
     options.report.parent.mkdir(parents=True, exist_ok=True)
     options.report.write_text(text)
-    print(text.partition("## Failures")[0])
+    print(text.partition("\n## ")[0])
     return any(result.problems for result in results)
 
 
