@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import subprocess
 
 import psutil
@@ -117,6 +118,38 @@ def test_no_process_left_for_a_user(start):
         finally:
             other.kill()
     assert rebound.wait() == 0
+
+
+def test_a_health_check_whose_output_cannot_be_had_counts_all_the_same(start):
+    options = ["-v", "--health-cmd", "echo output", "--health-interval", "50ms"]
+    rebound = start(*options, "sleep", "1000", wrapper=inject("pipe2:error=EMFILE"))
+    rebound.wait_until(lambda: "health check passed" in rebound.log)
+    assert "health command:" not in rebound.log
+
+
+def test_a_client_that_cannot_be_served_is_sent_away(start, tmp_path):
+    """It must neither wait for ever, nor keep the loop busy."""
+    env = {**os.environ, "REBOUND_RUN_DIR": str(tmp_path / "run")}
+    rebound = start("sleep", "1000", wrapper=inject("accept4:error=EMFILE"), env=env)
+    rebound.wait_until(lambda: list((tmp_path / "run").glob("[0-9]*.sock")))
+    result = run("--status", env=env)
+    assert (result.returncode, result.stdout.count("\n")) == (1, 1)
+    psutil.Process(traced(rebound)).terminate()
+    assert rebound.wait() == 143
+
+
+def traced(rebound):
+    """The pid of the rebound below strace."""
+    return next(c.pid for c in psutil.Process(rebound.popen.pid).children())
+
+
+def test_a_log_into_a_socket_that_knows_no_nowait(start):
+    """As terminals, and pipes before Linux 6.5."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        rebound = start("true", wrapper=inject("pwritev2:error=EOPNOTSUPP"), stderr=theirs)
+        assert rebound.wait() == 0
+        assert b"rebound: starting true\n" in ours.recv(4096)
 
 
 def test_a_log_that_cannot_be_written():

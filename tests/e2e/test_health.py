@@ -84,11 +84,12 @@ def test_what_a_check_leaves_in_its_group_is_killed(start, tmp_path):
     assert len(rebound.lines("ready")) == 1
 
 
-def test_a_daemon_that_a_check_has_started_is_adopted_and_drained(start, tmp_path):
+@pytest.mark.parametrize("verbose", [[], ["-v"]], ids=["", "its output kept open"])
+def test_a_daemon_that_a_check_has_started_is_adopted_and_drained(start, tmp_path, verbose):
     check = (
         f"test -e {tmp_path}/pid || {{ setsid sleep 4321 & echo $! >{tmp_path}/pid; sleep 0.1; }}"
     )
-    rebound = checked(start, check)
+    rebound = checked(start, check, *verbose)
     rebound.wait_until(lambda: "health check passed" in rebound.log)
     rebound.wait_until(
         lambda: any(child.cmdline() == ["sleep", "4321"] for child in rebound.children())

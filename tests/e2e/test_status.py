@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.helpers import DEADLINE, PID1, eventually, program, run
+from tests.helpers import DEADLINE, PID1, PYTHON, eventually, program, run
 
 OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
 OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
@@ -238,6 +238,20 @@ def test_files_that_are_no_sockets_are_left_alone(start, own_directory):
     rebound.wait_until(lambda: "no socket for --status" in rebound.log)
     run("--status")
     assert sorted(os.listdir(own_directory)) == [".1.sock", "1.sock", "5.sock"]
+
+
+def test_another_users_socket_is_not_believed(own_directory):
+    own_directory.mkdir()
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(own_directory / "4242.sock"))
+        fd = bound.fileno()
+        code = f"import os, socket; socket.socket(fileno={fd}).listen(); print(); os.read(0, 1)"
+        command = [*OTHER_USER, *PYTHON, "-uc", code]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(command, pass_fds=[fd], **pipes) as other:
+            assert other.stdout.readline() == b"\n"
+            result = run("--status")
+    assert (result.returncode, result.stdout) == (1, "4242: the socket is another user's\n")
 
 
 # --- Restart ------------------------------------------------------------------------------

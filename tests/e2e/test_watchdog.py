@@ -340,6 +340,16 @@ def test_the_manager_is_told_at_once_of_a_command_without_the_protocol(start, ma
     until(listener, "STOPPING=1")
 
 
+def test_a_manager_that_has_gone_is_no_reason_to_stay(start, manager):
+    listener, address = manager
+    rebound = start("-v", "--notify", "sleep", "1000", env={**os.environ, "NOTIFY_SOCKET": address})
+    until(listener, "READY=1")
+    listener.close()
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+    assert "cannot tell the service manager: Connection refused" in rebound.log
+
+
 def test_a_manager_that_is_busy_is_told_later(start, manager):
     """Its queue is full: READY=1 must neither be lost nor hold rebound up."""
     listener, address = manager

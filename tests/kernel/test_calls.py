@@ -8,6 +8,7 @@ import os
 import resource
 import select
 import signal
+import stat
 
 import pytest
 
@@ -253,3 +254,51 @@ def test_without_descriptors_each_handler_may_have_something_to_do(loop):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (received, ready) == ([], [handler])
+
+
+# --- Refusals ---------------------------------------------------------------------------
+
+
+def test_a_full_queue_loses_the_value_not_the_signal():
+    linux.block_signals()
+    resource.setrlimit(resource.RLIMIT_SIGPENDING, (0, 0))
+    assert linux.queue(os.getpid(), signal.SIGRTMIN, 7) is None
+    assert signal.sigpending() == {signal.SIGRTMIN}
+
+
+def test_a_signal_for_nobody_is_an_error_that_is_returned():
+    gone = child()
+    os.waitpid(gone, 0)
+    assert linux.queue(gone, signal.SIGUSR1, 7).errno == errno.ESRCH
+    assert linux.send(gone, signal.SIGUSR1).errno == errno.ESRCH
+    assert not linux.shares_our_group(gone)
+    assert linux.user_ids(gone) == ()
+
+
+def test_without_descriptors_the_children_are_found_all_the_same():
+    """By their pids, which are few where it matters: in a container."""
+    zombie = child()
+    ended(zombie)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        found = linux.children()
+        name, ids = linux.process_name(zombie), linux.user_ids(zombie)
+        with pytest.raises(OSError, match="Too many open files"):
+            libc.unix_socket()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found == ([zombie] if zombie <= linux._FIRST_PIDS else [])
+    assert (name, ids) == (f"pid {zombie}", ())
+
+
+def test_calls_that_the_kernel_refuses_raise_its_error(tmp_path):
+    fd = libc.unix_socket()
+    os.mknod(tmp_path / "nobody", stat.S_IFSOCK | 0o600)  # a socket's file, without a socket
+    with pytest.raises(ConnectionRefusedError):
+        libc.connect(fd, str(tmp_path / "nobody"))
+    libc.bind(fd, str(tmp_path / "bound"))
+    with pytest.raises(OSError, match="Invalid argument"):
+        libc.bind(fd, str(tmp_path / "bound twice"))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        libc.listen(-1, 1)
