@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,8 +45,8 @@ def memory_hierarchy():
 def limited():
     """Give what to put before rebound: a memory cgroup with a limit."""
     root, limits = memory_hierarchy()
-    cgroup = root / f"rebound-test-{os.getpid()}"
-    cgroup.mkdir()
+    # Not by our pid, which others have in other PID namespaces.
+    cgroup = Path(tempfile.mkdtemp(prefix="rebound-test-", dir=root))
     for name in limits:
         if (cgroup / name).exists():  # memsw only where swap is accounted for
             (cgroup / name).write_text(str(LIMIT))
@@ -54,7 +56,8 @@ def limited():
 
     def removed():
         for pid in (cgroup / "cgroup.procs").read_text().split():
-            os.kill(int(pid), signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         try:
             cgroup.rmdir()
         except OSError:  # EBUSY: a zombie is still in it
