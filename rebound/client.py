@@ -133,7 +133,8 @@ def _ask(directory: str, pid: int, request: str, patience: int) -> dict[str, Any
             raise NoAnswer("the socket is another user's")
         if not server:
             return {}
-        socket.sendall(request.encode() + b"\n")
+        # The one file leaves SIGPIPE as it is; a connection may be closed in this moment.
+        socket.sendall(request.encode() + b"\n", _socket.MSG_NOSIGNAL)
         answer = json.loads(_receive_line(socket))
     except BlockingIOError:
         raise NoAnswer(f"no answer within {_PATIENCE} s") from None

@@ -2,25 +2,48 @@
  * Functions of the C library that would read files or load libraries, replaced by the
  * linker (--wrap).
  */
+#define _GNU_SOURCE
 #include "frozen.h"
 
 #include <errno.h>
+#include <link.h>
 #include <netdb.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <time.h>
 
 /*
+ * To start, Python goes through most of the program; to wait, it needs a part of it.  The pages
+ * that are only read are let go: those that are still needed are mapped anew, from the page
+ * cache (madvise(2), MADV_DONTNEED).
+ */
+static int let_go(struct dl_phdr_info *program, size_t size, void *unused)
+{
+	(void)size, (void)unused;
+	for (int i = 0; i < program->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &program->dlpi_phdr[i];
+		const ElfW(Addr) start = program->dlpi_addr + segment->p_vaddr;
+
+		if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W))
+			madvise((void *)start, segment->p_memsz, MADV_DONTNEED);
+	}
+	return 1;	/* no more of them */
+}
+
+/*
  * dlopen(3) for ctypes: the only library is the program itself, and the only functions in
- * it are those that rebound asks for.
+ * it are those that rebound asks for.  It is loaded once the command has been started.
  */
 static char *error;
 
 void *__wrap_dlopen(const char *path, int mode)
 {
 	(void)mode;
-	if (!path)
+	if (!path) {
+		dl_iterate_phdr(let_go, NULL);
 		return (void *)c_functions;
+	}
 	error = "a static program loads no libraries";
 	return NULL;
 }

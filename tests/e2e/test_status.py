@@ -494,9 +494,10 @@ def test_a_client_that_has_no_more_to_say_still_listens(start, own_directory):
 def test_who_waits_for_a_restart_keeps_nobody_from_asking(start, own_directory):
     rebound = start(*STUBBORN)
     ready(rebound)
-    clients = [connect(rebound, own_directory) for _ in range(10)]
-    for client in clients:
-        client.send(b"restart\n")
+    clients = []
+    for _ in range(10):
+        clients.append(connect(rebound, own_directory))
+        clients[-1].send(b"restart\n")
     assert status()[0]["ending"] == "requested"
     answers = [json.loads(client.recv(4096)) for client in clients]
     assert [answer.get("error") for answer in answers].count("too many wait for a restart") == 2
