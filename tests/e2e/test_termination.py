@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -106,11 +107,13 @@ def test_a_file_that_was_asked_for_is_made(tmp_path):
 
 @pytest.fixture
 def dev():
-    """Leave nothing in the system's own /dev."""
-    existed = os.path.lexists("/dev/termination-log")
-    yield
-    if not existed and os.path.lexists("/dev/termination-log"):
-        os.unlink("/dev/termination-log")
+    """Leave nothing in the system's own /dev, in which one test works at a time."""
+    with open("/dev/null") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        existed = os.path.lexists("/dev/termination-log")
+        yield
+        if not existed and os.path.lexists("/dev/termination-log"):
+            os.unlink("/dev/termination-log")
 
 
 @pytest.mark.usefixtures("dev")
