@@ -39,7 +39,8 @@ ENTER = """
 mount --make-rprivate /
 mount --bind "$1" "$1"
 mount -t proc proc "$1/proc"
-mount --rbind /dev "$1/dev"
+mount -t devpts -o newinstance,ptmxmode=666 devpts "$1/dev/pts"
+mount -t tmpfs tmpfs "$1/dev/shm"
 mount --rbind /sys "$1/sys"
 cd "$1"
 mount --move . /
