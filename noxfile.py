@@ -49,7 +49,8 @@ def tests(session: nox.Session) -> None:
     install(session, "test", ".")
     # Another one each time, and shown, so that a failure can be had again.
     seed = random.randrange(2**32)
-    session.run("pytest", f"--hypothesis-seed={seed}", *session.posargs, env=rebound(session))
+    pytest = ("pytest", "--numprocesses=2", f"--hypothesis-seed={seed}")
+    session.run(*pytest, *session.posargs, env=rebound(session))
 
 
 @nox.session
@@ -83,7 +84,7 @@ def standalone(session: nox.Session, architecture: str) -> None:
     if architecture == platform.machine():
         install(session, "test", ".")  # the package: for the negative controls
         tests = session.posargs or ["tests/e2e", "tests/standalone"]
-        session.run("pytest", *tests, env={"REBOUND": str(file)})
+        session.run("pytest", "--numprocesses=2", *tests, env={"REBOUND": str(file)})
     else:
         # qemu-user has no subreapers; but Python starts, and all modules are imported.
         for option in ("--version", "--help"):
