@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests import cgroups
 from tests.helpers import PID1, PYTHON, eventually, is_running, program, run
 
 # Groups and sessions are the subject here: nobody else is to be in rebound's.
@@ -62,43 +63,11 @@ def is_idle(rebound):
     return sum(process.cpu_times()[:2]) - before < 0.1
 
 
-def pids_hierarchy():
-    """Where pids cgroups are made: v1 or v2."""
-    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for _, point, kind, options, *_ in mounts:
-        if kind == "cgroup" and "pids" in options.split(","):
-            return Path(point)
-    for _, point, kind, *_ in mounts:
-        if kind == "cgroup2":
-            (Path(point) / "cgroup.subtree_control").write_text("+pids")
-            return Path(point)
-    raise AssertionError("no pids cgroups here")
-
-
 @pytest.fixture
 def pids():
-    """A cgroup in which there are few processes at most; whoever is in it is killed."""
-    cgroup = pids_hierarchy() / f"rebound-test-{os.getpid()}"
-    cgroup.mkdir()
-    (cgroup / "pids.max").write_text("40")
-    yield cgroup
-
-    def removed():
-        (cgroup / "pids.max").write_text("0")  # nobody gets away by a fork
-        for pid in (cgroup / "cgroup.procs").read_text().split():
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-        try:
-            cgroup.rmdir()
-        except OSError:  # EBUSY: a zombie is still in it
-            return False
-        return True
-
-    eventually(removed)
-
-
-def inside(cgroup):
-    return ["sh", "-c", f'echo $$ >{cgroup}/cgroup.procs && exec "$0" "$@"']
+    """A cgroup in which there are few processes at most."""
+    with cgroups.new("pids", pids__max=40) as cgroup:
+        yield cgroup
 
 
 # --- Processes ------------------------------------------------------------------------------
@@ -108,7 +77,7 @@ def inside(cgroup):
 def test_a_bomb_of_orphans(pids, start, alone, ignored):
     options = ["-b", 0, *(["--stop-timeout", "300ms"] if ignored else [])]
     command = adversary("bomb", 4, *ignored)
-    rebound = start(*options, *command, wrapper=[*inside(pids), *alone])
+    rebound = start(*options, *command, wrapper=[*cgroups.inside(pids), *alone])
     for runs in (1, 2, 3):
         rebound.wait_ready(runs)
         if runs < 3:
@@ -133,7 +102,7 @@ def test_no_pid_left_for_a_restart_until_there_is(pids, start, alone):
     reading, writing = os.pipe()
     command = adversary("fill")
     options = ["-b", 0, "--max-delay", "10ms"]
-    rebound = start(*options, *command, wrapper=[*inside(pids), *alone], stdin=reading)
+    rebound = start(*options, *command, wrapper=[*cgroups.inside(pids), *alone], stdin=reading)
     os.close(reading)
     rebound.wait_ready()
     held = int((pids / "pids.current").read_text())

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import PID1, PYTHON, eventually, program
+from tests import cgroups
+from tests.helpers import PID1, PYTHON, program
 
 OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
 # May read what is in a home directory, such as the program under test, but do no more.
@@ -28,43 +27,13 @@ time.sleep(10**6)
 """
 
 
-def memory_hierarchy():
-    """Where memory cgroups are made, and the names of the files with the limits."""
-    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for _, point, kind, options, *_ in mounts:
-        if kind == "cgroup" and "memory" in options.split(","):
-            return Path(point), ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
-    for _, point, kind, *_ in mounts:
-        if kind == "cgroup2":
-            (Path(point) / "cgroup.subtree_control").write_text("+memory")
-            return Path(point), ("memory.max",)
-    raise AssertionError("no memory cgroups here")
-
-
 @pytest.fixture
 def limited():
-    """Give what to put before rebound: a memory cgroup with a limit."""
-    root, limits = memory_hierarchy()
-    # Not by our pid, which others have in other PID namespaces.
-    cgroup = Path(tempfile.mkdtemp(prefix="rebound-test-", dir=root))
-    for name in limits:
-        if (cgroup / name).exists():  # memsw only where swap is accounted for
-            (cgroup / name).write_text(str(LIMIT))
-    if (cgroup / "memory.swap.max").exists():
-        (cgroup / "memory.swap.max").write_text("0")
-    yield ["sh", "-c", f'echo $$ >{cgroup}/cgroup.procs && exec "$0" "$@"']
-
-    def removed():
-        for pid in (cgroup / "cgroup.procs").read_text().split():
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-        try:
-            cgroup.rmdir()
-        except OSError:  # EBUSY: a zombie is still in it
-            return False
-        return True
-
-    eventually(removed)
+    """Give what to put before rebound: a memory cgroup with a limit, and without swap."""
+    limits = {"memory__limit_in_bytes": LIMIT, "memory__memsw__limit_in_bytes": LIMIT}  # v1
+    limits |= {"memory__max": LIMIT, "memory__swap__max": 0}  # v2
+    with cgroups.new("memory", **limits) as cgroup:
+        yield cgroups.inside(cgroup)
 
 
 @pytest.mark.parametrize("wrapper", [[], PID1], ids=["plain", "pid1"])
