@@ -28,8 +28,10 @@ class RunSocket:
         # the beginning.
         mask = os.umask(0o022)
         try:
-            if not os.path.isdir(directory):
+            try:
                 os.mkdir(directory)
+            except FileExistsError:  # perhaps only since another rebound has just made it
+                pass
             if os.path.lexists(self._path) and not is_stale(self._path):
                 raise OSError(f"{self._path} is in use")
             os.umask(0o177)

@@ -90,6 +90,17 @@ def test_descriptors_are_tried_again(start):
     assert rebound.wait() == 4
 
 
+def test_another_rebound_makes_the_run_directory_first(start, tmp_path):
+    """At the same moment: it is not there when this one looks, and is when this one makes it."""
+    directory = tmp_path / "run"
+    late = ["strace", "-o", "/dev/null", "--inject=mkdir:delay_enter=1000000"]
+    env = {**os.environ, "REBOUND_RUN_DIR": str(directory)}
+    rebound = start(*ORPHAN, wrapper=late, env=env)
+    rebound.wait_ready()
+    directory.mkdir()
+    rebound.wait_until(lambda: run("--status", env=env).returncode == 0)
+
+
 def links(rebound):
     listing = subprocess.run(
         ["ls", "-l", f"/proc/{rebound.pid}/fd"], capture_output=True, text=True
