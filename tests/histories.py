@@ -79,7 +79,7 @@ class History:
         """Queue real-time signals; all are forwarded in their order, with their values."""
         before = len(self.rebound.lines("signal"))
         for value in range(count):
-            ctypes.CDLL(None).sigqueue(self.rebound.pid, int(signal.SIGRTMIN), value)
+            assert not ctypes.CDLL(None).sigqueue(self.rebound.pid, int(signal.SIGRTMIN), value)
         self.rebound.wait_until(lambda: len(self.rebound.lines("signal")) == before + count)
         lines = self.rebound.lines("signal")[before:]
         assert lines == [f"signal {int(signal.SIGRTMIN)} {value}" for value in range(count)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 from contextlib import suppress
@@ -201,7 +202,13 @@ while True:
 
 def test_a_crash_and_a_stop_in_a_flood_of_signals(start, alone):
     """100 000, and more until rebound has ended; real-time signals are queued (signal(7))."""
-    rebound = start("-b", 0, *adversary("blocked"), wrapper=alone)
+    # What waits is counted for the user, who in these tests is the same everywhere: with a
+    # limit of its own, rebound's queue is full before nobody else can queue a signal.
+    limit = resource.getrlimit(resource.RLIMIT_SIGPENDING)[0] // 2
+    limited = [*alone, "prlimit", f"--sigpending={limit}:{limit}"]
+    # Blocked from the beginning: what is forwarded to a run that has just begun would end it.
+    limited += ["env", "--block-signal=USR1,RTMIN+1"]
+    rebound = start("-b", 0, *adversary("blocked"), wrapper=limited)
     rebound.wait_ready()
     command = [*PYTHON, "-c", FLOOD, str(rebound.pid)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as flood:

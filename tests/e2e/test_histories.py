@@ -73,11 +73,12 @@ class HistoriesAsPid1(Histories):
     wrapper = PID1
 
 
+SETTINGS = settings(
+    max_examples=8,
+    stateful_step_count=15,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 TestHistories = Histories.TestCase
+TestHistories.settings = SETTINGS
 TestHistoriesAsPid1 = HistoriesAsPid1.TestCase
-for case in (TestHistories, TestHistoriesAsPid1):
-    case.settings = settings(
-        max_examples=8,
-        stateful_step_count=15,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+TestHistoriesAsPid1.settings = SETTINGS
