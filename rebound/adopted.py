@@ -30,10 +30,13 @@ class Adopted:
         self._asked.discard(pid)
         self._killed.discard(pid)
 
-    def ask(self, signo: int, others: Collection[int]) -> None:
-        """Send a signal to each child that has not been asked yet, but for the `others`."""
+    def ask(self, signo: int, others: Collection[int]) -> bool:
+        """Send a signal to each child that has not been asked yet, but for the `others`.
+
+        False if there is no child at all.
+        """
         if not linux.has_children():  # as mostly: spares the look into /proc
-            return
+            return False
         if not linux.has_proc():
             text = "no /proc here, finding adopted processes by wait(2) alone"
             self._log.write("debug", "no_proc", text)
@@ -47,6 +50,7 @@ class Adopted:
             text = f"asking adopted processes to stop with {by}: {names}"
             fields = {"signal": signals.name(signo), "count": len(asked), "processes": names}
             self._log.write("info", "draining", text, fields)
+        return True
 
     def pass_on(self, signo: int) -> None:
         """Send a signal to every child."""

@@ -27,21 +27,21 @@ class OomKills:
                 self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:  # no /proc; the root cgroup of v2 has no counter; EMFILE
             pass
-        self._before = self._count()
+        self.mark()
 
     def mark(self) -> None:
-        """Begin to look for growth from here."""
-        if self._fd >= 0:
-            self._before = self._count()
+        """Begin to look for growth from here; what is there is read, and parsed if it matters."""
+        self._before = self._counters()
+        self._claimed = 0
 
     def have_grown(self) -> bool:
         """Whether the counter has grown since the last `mark`."""
-        return self._fd >= 0 and self._count() > self._before
+        return parse_count(self._counters()) > parse_count(self._before) + self._claimed
 
     def claim(self) -> None:
         """Take one kill out of the growth: it was, or may have been, another process's."""
         if self.have_grown():
-            self._before += 1
+            self._claimed += 1
 
     def close(self) -> None:
         """Close the file."""
@@ -49,13 +49,13 @@ class OomKills:
             linux.close(self._fd)
             self._fd = -1
 
-    def _count(self) -> int:
+    def _counters(self) -> bytes:
         if self._fd < 0:
-            return 0
+            return b""
         try:
-            return parse_count(os.pread(self._fd, _LONGEST, 0))
+            return os.pread(self._fd, _LONGEST, 0)
         except OSError:  # ENODEV: the cgroup is gone
-            return 0
+            return b""
 
 
 def parse_count(text: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import posix
 import sys
@@ -17,9 +18,14 @@ OPTIONS_VARIABLE = "REBOUND_OPTIONS"
 RUN_DIRECTORY_VARIABLE = "REBOUND_RUN_DIR"
 RUN_DIRECTORY = "/run/rebound"
 
+_GARBAGE_THRESHOLD = 10_000
+"""How many objects more are looked through for garbage.  What is loaded stays below, and is
+none; to look through that takes a millisecond, in which no signal is read."""
+
 
 def main() -> int:
     """Run the command line in `sys.argv`; return the exit status."""
+    gc.set_threshold(_GARBAGE_THRESHOLD)
     settings: options.Settings = {}
     try:
         return _run(sys.argv[1:], _inherited(), settings)

@@ -122,7 +122,9 @@ class Service:
         """The present run, or the last one; with pid 0 before the first."""
         self._last: Exited | ExecFailed | None = None  # the last end, of the run or its start
         self._last_cause = ""
+        # A restart, or a signal, is not to wait for what nobody reads.
         self._has_fields = config.log_format != "text"
+        self._is_verbose = config.verbosity == "verbose"
         self._name = name
         self._config = config
         self._policy = policy
@@ -252,8 +254,10 @@ class Service:
     def _started(self, event: Started, now: float) -> list[Action]:
         self.state = RUNNING
         self.run = Run(event.pid, now)
-        text = f"started {self._name} (pid {event.pid})"
-        actions: list[Action] = [Log("debug", "started", text, {"pid": event.pid})]
+        actions: list[Action] = []
+        if self._is_verbose:
+            text = f"started {self._name} (pid {event.pid})"
+            actions.append(Log("debug", "started", text, {"pid": event.pid}))
         self._begin_watching(now)
         actions += self._answer_restart()
         if self._config.notify:
@@ -319,7 +323,7 @@ class Service:
 
     def _fields_of_end(self, event: Exited, run_time: float) -> dict[str, object] | None:
         if not self._has_fields:
-            return None  # a restart is not to wait for what nobody reads
+            return None
         fields: dict[str, object] = {"pid": event.pid, "reason": self.last_exit}
         if event.status.signal:
             fields["signal"] = signals.name(event.status.signal)
@@ -516,10 +520,11 @@ class Service:
 
     def _compose_forwarding(self, event: SignalReceived) -> list[Action]:
         target = self._rewrite.get(event.signo, event.signo)
-        if not target:
-            return [_received("debug", event.signo, ", not forwarded (--rewrite)")]
-        forwarding = _received("debug", event.signo, ", forwarding to child")
-        return [forwarding, SignalCommand(target, event.value)]
+        actions: list[Action] = [SignalCommand(target, event.value)] if target else []
+        if self._is_verbose:
+            what = ", forwarding to child" if target else ", not forwarded (--rewrite)"
+            actions.insert(0, _received("debug", event.signo, what))
+        return actions
 
     def _nobody_to_signal(self, event: SignalReceived, _now: float) -> list[Action]:
         return [_received("debug", event.signo, ", no child to forward to")]

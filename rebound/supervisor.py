@@ -445,9 +445,11 @@ class Supervisor:
             fields = {"signal": signals.name(signo), "pid": pid, "error": error.strerror}
             self._log.write("error", "signal_failed", text, fields)
 
-    def _ask_adopted(self, action: events.AskAdopted) -> None:
-        self._reap_due = True  # perhaps nothing is left: only wait(2) knows
-        self._adopted.ask(action.signo, self._known_children())
+    def _ask_adopted(self, action: events.AskAdopted) -> events.Event | None:
+        if not self._adopted.ask(action.signo, self._known_children()):
+            return events.NoChildren()
+        self._reap_due = True  # perhaps those that are left have ended: only wait(2) knows
+        return None
 
     def _signal_children(self, action: events.SignalChildren) -> None:
         self._adopted.pass_on(action.signo)

@@ -666,6 +666,13 @@ def test_lines_of_the_log(
     assert lines(subject, event, 192) == [("info", text) for text in expected]
 
 
+def test_what_is_shown_with_v_only_is_not_composed_without() -> None:
+    assert in_state(RUNNING).step(SignalReceived(SIGHUP), 0.0) == [SignalCommand(SIGHUP)]
+    starting = in_state(RUNNING)
+    starting.step(Exited(7, ExitStatus(code=1)), 0.0)
+    assert starting.step(Started(8), 0.0) == []
+
+
 @pytest.mark.parametrize("state", [RUNNING, BACKOFF, STOPPING, DRAINING])
 @pytest.mark.parametrize("rewrite", [(), ((SIGINT, 0), (SIGHUP, 0))], ids=["forwarded", "dropped"])
 @pytest.mark.parametrize(
@@ -673,7 +680,7 @@ def test_lines_of_the_log(
 )
 def test_every_signal_leaves_a_line(state: str, rewrite: Any, event: Any) -> None:
     """Which it was, and for a shutdown at the level that is shown."""
-    [(level, text)] = lines(in_state(state, rewrite=rewrite), event)
+    [(level, text)] = lines(in_state(state, rewrite=rewrite, verbosity="verbose"), event)
     assert level == ("debug" if isinstance(event, SignalReceived) else "info")
     assert text.startswith(f"received signal {event.signo} (SIG")
 
