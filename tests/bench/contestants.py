@@ -17,7 +17,8 @@ from tests.helpers import PID1, REBOUND
 Supervise = Callable[[list[str], Path], list[str]]
 """Give the command line that supervises a command; files may be made in the directory."""
 
-PACKAGE, FILE, C_LOOP, PYTHON = "rebound", "rebound, one file", "C loop", "python3"
+PACKAGE, FILE = "rebound", "rebound, one file"
+C_LOOP, PYTHON_LOOP, PYTHON = "C loop", "Python loop", "python3"
 """Contestants that the budgets name."""
 
 
@@ -55,7 +56,8 @@ ALL = INIT | RESTARTER | {"crowd", "endurance"}
 _SCRIPT = "the command is started by a script of /bin/sh, which is part of the time"
 _ONE_A_SECOND = {"endurance": "one restart a second is a day for 100 000"}
 _BY_TOOL = {"forwarding": "signals go through a tool of its own, not to the supervisor"}
-_NO_SUBREAPER = {"orphans": "no subreaper", "crowd": "no subreaper"}
+_NO_SUBREAPER = {"orphans": "as PID 1: it is no subreaper", "crowd": "no subreaper"}
+_AS_PID_1 = {"orphans": PID1}
 
 
 def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
@@ -76,8 +78,8 @@ def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
             _after("dumb-init", "--"),
             _debian("dumb-init"),
             INIT,
-            {"orphans": "as PID 1: it is no subreaper"},
-            {"orphans": PID1},
+            {"orphans": _NO_SUBREAPER["orphans"]},
+            _AS_PID_1,
         ),
         Contestant("catatonit", "catatonit", _after("catatonit", "--"), _debian("catatonit"), INIT),
         Contestant(
@@ -85,7 +87,7 @@ def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
             "runsv",
             _runsv,
             _debian("runit"),
-            RESTARTER,
+            RESTARTER | {"orphans"},
             {
                 "start": _SCRIPT,
                 "restart": "waits until a second after the last start",
@@ -93,13 +95,14 @@ def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
                 **_NO_SUBREAPER,
                 **_ONE_A_SECOND,
             },
+            _AS_PID_1,
         ),
         Contestant(
             "s6-supervise",
             "s6-supervise",
             _s6_supervise,
             _debian("s6"),
-            RESTARTER,
+            RESTARTER | {"orphans"},
             {
                 "start": _SCRIPT,
                 "restart": "waits until a second after the last start",
@@ -107,6 +110,7 @@ def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
                 **_NO_SUBREAPER,
                 **_ONE_A_SECOND,
             },
+            _AS_PID_1,
         ),
         Contestant(
             "supervisord",
@@ -119,6 +123,7 @@ def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
                 "stop": "looks once a second",
                 **_BY_TOOL,
                 **_NO_SUBREAPER,
+                "orphans": "as PID 1, a hundred a second: 10 000 take longer than is waited for",
                 **_ONE_A_SECOND,
             },
         ),
@@ -127,13 +132,14 @@ def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
             _beside_python("circusd"),
             _circus,
             lambda: distribution_version("circus"),
-            RESTARTER,
+            RESTARTER | {"orphans"},
             {
                 "restart": "looks every five seconds (check_delay)",
                 **_BY_TOOL,
                 **_NO_SUBREAPER,
                 "endurance": "one restart in five seconds is six days for 100 000",
             },
+            _AS_PID_1,
         ),
         Contestant(
             C_LOOP,
@@ -141,6 +147,13 @@ def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
             _after(spawn_loop),
             lambda: "posix_spawn, waitpid",
             EVERYBODY | {"restart", "endurance"},
+        ),
+        Contestant(
+            PYTHON_LOOP,
+            interpreter(),
+            _after(interpreter(), "-IS", str(Path(__file__).with_name("least.py"))),
+            lambda: "least.py",
+            INIT | {"restart", "endurance"},
         ),
         Contestant(
             PYTHON,

@@ -15,12 +15,13 @@ from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 
 from tests.bench.contest import Results  # noqa: E402
-from tests.bench.contestants import C_LOOP, FILE, PACKAGE, PYTHON  # noqa: E402
+from tests.bench.contestants import C_LOOP, FILE, PACKAGE, PYTHON, PYTHON_LOOP  # noqa: E402
 from tests.bench.report import amount, quartiles  # noqa: E402
 from tests.bench.rows import Figure  # noqa: E402
 
 _CURVES = {"crowd": "restart beside N orphans", "endurance": "private dirty memory, by restarts"}
-_COLOURS = {PACKAGE: "tab:red", FILE: "tab:orange", C_LOOP: "tab:gray", PYTHON: "tab:gray"}
+_COLOURS = {PACKAGE: "tab:red", FILE: "tab:orange"}
+_COLOURS |= dict.fromkeys((C_LOOP, PYTHON_LOOP, PYTHON), "tab:gray")
 _OTHERS = "tab:blue"
 _COLUMNS = 3
 
