@@ -2,9 +2,10 @@
 
     python -m tests.soak SECONDS [--seed N]
 
-One rebound lives through all of it.  Beside it others live for a short history each, plain, as
-PID 1 and nested, and are stopped.  The report is Markdown; the exit status is 1 if anything
-did not hold.
+One rebound lives through a history of crashes, signals, orphans and the like.  Beside it others
+live for a short time each and are stopped: plain, as PID 1 and nested, with such a history; with
+a system call that fails (tests.faults); with a command that means harm (test_adversaries).  The
+report is Markdown; the exit status is 1 if anything did not hold.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import os
 import platform
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +23,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.helpers import MODES
+from tests.faults import table
+from tests.faults.scenarios import run_fault
+from tests.helpers import MODES, REPOSITORY
 from tests.histories import CRASHES, ENDS, KINDS, SIGNALS, History
 
 WARM_UP = 150
@@ -32,8 +36,13 @@ MOST_GROWTH = 512 * 1024
 
 MOST_ORPHANS = 40
 
+EPISODES = 0.02
+"""How probable it is that one of the others lives before the next thing happens."""
+
 EPISODE = 12
 """How many things happen to one of the others."""
+
+ADVERSARIES = "tests/e2e/test_adversaries.py"
 
 
 def happen(history: History, chance: random.Random) -> str:
@@ -60,6 +69,8 @@ class Soak:
     def __init__(self, seconds: float, seed: int) -> None:
         self._chance = random.Random(seed)
         self._until = time.monotonic() + seconds
+        self._adversaries = _collect(ADVERSARIES)
+        self._faults = table.faults()
         self.counts: Counter[str] = Counter()
         self.figures: list[tuple[float, int, int, int]] = []  # (s, restarts, bytes, descriptors)
 
@@ -73,8 +84,11 @@ class Soak:
                 while time.monotonic() < self._until:
                     self.counts[happen(history, self._chance)] += 1
                     history.thin_out(MOST_ORPHANS, self._chance)
-                    if self._chance.random() < 0.02:
-                        self._episode()
+                    if self._chance.random() < EPISODES:
+                        episode = self._chance.choice(
+                            (self._another_history, self._fault, self._adversary)
+                        )
+                        self.counts[episode()] += 1
                     if sum(self.counts.values()) >= WARM_UP and time.monotonic() >= next_look:
                         next_look = time.monotonic() + (self._until - began) / 20
                         history.check()
@@ -85,7 +99,7 @@ class Soak:
             finally:
                 history.close()
 
-    def _episode(self) -> None:
+    def _another_history(self) -> str:
         mode = self._chance.choice(list(MODES))
         with tempfile.TemporaryDirectory() as name:
             history = History(Path(name), MODES[mode])
@@ -96,7 +110,20 @@ class Soak:
                 history.end(self._chance.choice(ENDS))
             finally:
                 history.close()
-        self.counts[f"others ({mode})"] += 1
+        return f"others: a history ({mode})"
+
+    def _fault(self) -> str:
+        result = run_fault(self._chance.choice(self._faults))
+        if result.problems:
+            raise AssertionError(f"{result.fault}: {'; '.join(result.problems)}\n{result.log}")
+        return "others: a system call fails"
+
+    def _adversary(self) -> str:
+        test = self._chance.choice(self._adversaries)
+        result = _pytest(test)
+        if result.returncode:
+            raise AssertionError(f"{test}\n{result.stdout}")
+        return "others: an adversary"
 
     def growth(self) -> tuple[int, int]:
         """Give by how much memory and descriptors have grown, from the warm-up to the end."""
@@ -107,6 +134,17 @@ class Soak:
             self.figures[-1],
         )
         return memory_then - memory, descriptors_then - descriptors
+
+
+def _pytest(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *words]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+
+
+def _collect(file: str) -> list[str]:
+    """List the tests of a file by their full names."""
+    listing = _pytest("--collect-only", file).stdout
+    return [line for line in listing.splitlines() if line.startswith(f"{file}::")]
 
 
 def report(soak: Soak, seconds: float, seed: int) -> str:
