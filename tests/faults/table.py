@@ -93,6 +93,8 @@ class Row:
                     )
 
 
+MADE_ONCE = (ONCE, FOR_GOOD)
+"""When a call fails that an ordinary run makes only once."""
 NEVER_STARTS = ((FOR_GOOD, (ENDS_AT_STOP,)), (LATER, (ENDS_AT_STOP,)))
 LATE_STOP = (CARRIES_ON, ENDS_AT_STOP)
 ALL = "service backoff health watchdog status options terminal"
@@ -108,8 +110,8 @@ ROWS = (
     Row("prctl", "EINVAL EPERM", "options", (OWN_ERROR,), whens=(LATER,)),
     Row("rt_sigaction", "EINVAL EFAULT", usual=(OWN_ERROR,), whens=(ONCE, FOR_GOOD)),
     # --- The loop
-    Row("epoll_create1", "EMFILE ENFILE ENOMEM EINVAL", ALL),
-    Row("signalfd4", "EMFILE ENFILE ENODEV ENOMEM EINVAL", MOST),
+    Row("epoll_create1", "EMFILE ENFILE ENOMEM EINVAL", ALL, whens=MADE_ONCE),
+    Row("signalfd4", "EMFILE ENFILE ENODEV ENOMEM EINVAL", MOST, whens=MADE_ONCE),
     Row("epoll_ctl", "ENOMEM ENOSPC EPERM EEXIST ENOENT", ALL, whens=(ONCE, AGAIN, FOR_GOOD)),
     Row("epoll_ctl", "ENOMEM ENOSPC", "service health status", whens=(LATER,)),
     # Without an epoll for the notify socket there is no keep-alive to be seen.
@@ -133,22 +135,24 @@ ROWS = (
         by_when=((AGAIN, (CARRIES_ON,)), (LATER, (ENDS_AT_STOP,))),
     ),
     Row("sched_yield", "ENOSYS EPERM"),
-    Row("pidfd_open", "EINVAL EMFILE ENFILE ENODEV ENOMEM ESRCH EPERM ENOSYS", "service backoff"),
+    Row("pidfd_open", "EINVAL EMFILE ENFILE ENODEV ENOMEM ESRCH EPERM ENOSYS"),
+    Row("pidfd_open", "EMFILE ENOSYS", "backoff", whens=MADE_ONCE),
     Row("wait4", "EINTR", MOST),
     Row("wait4", "ECHILD", usual=LATE_STOP),
     Row("waitid", "EINTR", "options health"),
     Row("waitid", "ECHILD", "options health", LATE_STOP),
-    Row("getrandom", "EAGAIN EINTR ENOSYS EPERM", "backoff"),
+    Row("getrandom", "EAGAIN EINTR ENOSYS EPERM", "backoff", whens=MADE_ONCE),
     Row(
         "getrandom",
         "ENOSYS",
         "backoff",
+        whens=MADE_ONCE,
         beside=("openat:error=ENOENT:when={openat}+",),
         probes=True,
     ),
     # --- Stop and drain
     Row("kill", "EPERM ESRCH", "service options", LATE_STOP),
-    Row("rt_sigqueueinfo", "EAGAIN EPERM ESRCH", "options"),
+    Row("rt_sigqueueinfo", "EAGAIN EPERM ESRCH", "signals", whens=MADE_ONCE),
     Row("readlink", "EACCES EIO ELOOP ENOENT ENOMEM ENOTDIR", probes=True),
     Row("getdents64", "EBADF ENOENT ENOTDIR EINVAL"),
     # --- Files
@@ -200,20 +204,35 @@ ROWS = (
         "socket",
         "EACCES EAFNOSUPPORT EINVAL EMFILE ENFILE ENOBUFS ENOMEM EPROTONOSUPPORT",
         "status",
+        whens=MADE_ONCE,
     ),
     Row(
-        "bind", "EACCES EADDRINUSE EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EROFS", "status"
+        "bind",
+        "EACCES EADDRINUSE EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EROFS",
+        "status",
+        whens=MADE_ONCE,
     ),
-    Row("listen", "EADDRINUSE EOPNOTSUPP ENOTSOCK", "status"),
-    Row("rename", "EACCES EBUSY EDQUOT EIO ENOENT ENOMEM ENOSPC EPERM EROFS", "status"),
-    Row("mkdir", "EACCES EDQUOT EEXIST ELOOP ENOENT ENOMEM ENOSPC ENOTDIR EPERM EROFS", "status"),
+    Row("listen", "EADDRINUSE EOPNOTSUPP ENOTSOCK", "status", whens=MADE_ONCE),
+    Row(
+        "rename",
+        "EACCES EBUSY EDQUOT EIO ENOENT ENOMEM ENOSPC EPERM EROFS",
+        "status",
+        whens=MADE_ONCE,
+    ),
+    Row(
+        "mkdir",
+        "EACCES EDQUOT EEXIST ELOOP ENOENT ENOMEM ENOSPC ENOTDIR EPERM EROFS",
+        "status",
+        whens=MADE_ONCE,
+    ),
     Row(
         "unlink",
         "EACCES EBUSY EIO ENOENT ENOMEM EPERM EROFS",
         "status",
+        whens=MADE_ONCE,
         leaves_socket=True,
     ),
-    Row("dup", "EBADF EMFILE", "status"),
+    Row("fcntl", "EMFILE EINVAL EBADF", "status", whens=MADE_ONCE),
     Row(
         "accept4",
         "EAGAIN ECONNABORTED EINTR EINVAL EMFILE ENFILE ENOBUFS ENOMEM EPERM EPROTO",
@@ -232,18 +251,11 @@ ROWS = (
     # --- Watchdog, notify, health, options
     Row(
         "socket",
-        "EMFILE ENFILE ENOBUFS ENOMEM",
+        "EACCES EAFNOSUPPORT EMFILE ENFILE ENOBUFS ENOMEM",
         "watchdog",
         by_when=NEVER_STARTS,
     ),
-    Row(
-        "socket",
-        "EACCES EAFNOSUPPORT",
-        "watchdog",
-        LATE_STOP,
-        by_when=((ONCE, (NOT_EXECUTED,)), (FOR_GOOD, (NOT_EXECUTED,))),
-    ),
-    Row("setsockopt", "ENOPROTOOPT", "watchdog", (NOT_EXECUTED,), whens=(FOR_GOOD,)),
+    Row("setsockopt", "ENOPROTOOPT", "watchdog", by_when=NEVER_STARTS),
     Row("bind", "ENOMEM", "watchdog", by_when=NEVER_STARTS),
     Row("recvmsg", "EAGAIN EINTR ENOMEM ECONNREFUSED", "watchdog", whens=(ONCE, AGAIN)),
     Row(
@@ -255,8 +267,6 @@ ROWS = (
     ),
     Row("socket", "EMFILE EACCES ENOMEM", "watchdog", phase=SETUP, whens=(ONCE,)),
     Row("pipe2", "EMFILE ENFILE EINVAL", "health"),
-    # --- Terminal: `ioctl` above; the group is the child's to set, and errors are the spawn's
-    Row("setpgid", "EACCES EPERM ESRCH", "terminal"),
     # --- The client
     Row(
         "socket",
@@ -273,17 +283,27 @@ ROWS = (
         phase=SETUP,
     ),
     Row("setsockopt", "ENOPROTOOPT EDOM", "client", (ANSWERS,), phase=SETUP),
-    Row("getsockopt", "ENOPROTOOPT", "client", (ANSWERS,), phase=SETUP),
+    Row("getsockopt", "ENOPROTOOPT", "client", (ANSWERS,), whens=MADE_ONCE, phase=SETUP),
     Row(
-        "sendto", "EAGAIN ECONNRESET EINTR ENOBUFS ENOMEM EPIPE", "client", (ANSWERS,), phase=SETUP
+        "sendto",
+        "EAGAIN ECONNRESET EINTR ENOBUFS ENOMEM EPIPE",
+        "client",
+        (ANSWERS,),
+        whens=MADE_ONCE,
+        phase=SETUP,
     ),
     Row(
-        "recvfrom", "EAGAIN ECONNREFUSED ECONNRESET EINTR ENOMEM", "client", (ANSWERS,), phase=SETUP
+        "recvfrom",
+        "EAGAIN ECONNREFUSED ECONNRESET EINTR ENOMEM",
+        "client",
+        (ANSWERS,),
+        whens=MADE_ONCE,
+        phase=SETUP,
     ),
     Row("openat", "EACCES EMFILE ENFILE ENOENT", "client", (ANSWERS,), phase=SETUP),
     Row("getdents64", "EBADF ENOENT", "client", (ANSWERS,), phase=SETUP),
     Row("newfstatat", "EACCES ENOENT ENOMEM", "client", (ANSWERS,), phase=SETUP),
-    Row("write", "EIO EPIPE ENOSPC", "client", (ANSWERS,), phase=SETUP),
+    Row("write", "EIO EPIPE ENOSPC", "client", (ANSWERS,), whens=MADE_ONCE, phase=SETUP),
     Row("close", "EIO EINTR", "client", (ANSWERS,), phase=SETUP),
 )
 
