@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from tests.bench.contestants import C_LOOP, FILE, PACKAGE, PYTHON, Contestant
+from tests.bench.contestants import C_LOOP, FILE, PACKAGE, PYTHON, PYTHON_LOOP, Contestant
 from tests.bench.rows import Bench, Effort, Figure, Measured, Row
 
 
@@ -114,6 +114,8 @@ class Verdict:
     contestant: str
     value: float
     """The figure itself, or its ratio."""
+    least: float | None
+    """The same of the loop in Python that does the least; None where it does not take part."""
 
     @property
     def is_met(self) -> bool:
@@ -126,10 +128,16 @@ def judge(results: Results, effort: Effort) -> list[Verdict]:
     verdicts = []
     for budget in budgets(effort):
         for contestant in budget.of:
-            values = results.of(budget.figure, contestant)
-            if budget.measured_by:
-                others = results.of(budget.to or budget.figure, budget.against or contestant)
-                values = [value / other for value, other in zip(values, others, strict=False)]
-            if values:
-                verdicts.append(Verdict(budget, contestant, statistics.median(values)))
+            value = _measured(results, budget, contestant)
+            least = _measured(results, budget, PYTHON_LOOP)
+            if value is not None:
+                verdicts.append(Verdict(budget, contestant, value, least))
     return verdicts
+
+
+def _measured(results: Results, budget: Budget, contestant: str) -> float | None:
+    values = results.of(budget.figure, contestant)
+    if budget.measured_by:
+        others = results.of(budget.to or budget.figure, budget.against or contestant)
+        values = [value / other for value, other in zip(values, others, strict=False)]
+    return statistics.median(values) if values else None

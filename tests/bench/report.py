@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.contest import Results, Verdict
-from tests.bench.contestants import Contestant
+from tests.bench.contestants import PYTHON_LOOP, Contestant
 from tests.bench.rows import Figure
 
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
@@ -110,19 +110,23 @@ def _notes(results: Results, contestants: Sequence[Contestant]) -> list[str]:
 
 def _budgets(results: Results, verdicts: Sequence[Verdict]) -> str:
     figures = {figure.name: figure for figure in results.values}
-    lines = [["budget", "of", "measured by", "at most", "is", ""]]
+    lines = [["budget", "of", "measured by", "at most", "is", "", PYTHON_LOOP]]
     for verdict in verdicts:
         budget, figure = verdict.budget, figures[verdict.budget.figure]
         unit = "" if budget.measured_by else figure.unit
-        value = f"{verdict.value:.2f}" if budget.measured_by else f"{verdict.value:g}"
+        value, least = (
+            "" if each is None else f"{each:.2f}" if budget.measured_by else f"{each:g} {unit}"
+            for each in (verdict.value, verdict.least)
+        )
         lines.append(
             [
                 figure.title,
                 verdict.contestant,
                 budget.measured_by,
                 f"{budget.limit:g} {unit}".rstrip(),
-                f"{value} {unit}".rstrip(),
+                value.rstrip(),
                 "met" if verdict.is_met else "**missed**",
+                least.rstrip(),
             ]
         )
     return _table(lines) if verdicts else ""
@@ -181,6 +185,7 @@ def as_data(
                 "measured_by": verdict.budget.measured_by,
                 "limit": verdict.budget.limit,
                 "value": verdict.value,
+                "least": verdict.least,
                 "met": verdict.is_met,
             }
             for verdict in verdicts
