@@ -446,10 +446,11 @@ class Supervisor:
             self._log.write("error", "signal_failed", text, fields)
 
     def _ask_adopted(self, action: events.AskAdopted) -> events.Event | None:
-        if not self._adopted.ask(action.signo, self._known_children()):
-            return events.NoChildren()
         self._reap_due = True  # perhaps those that are left have ended: only wait(2) knows
-        return None
+        if self._adopted.ask(action.signo, self._known_children()):
+            return None
+        self._reap_due = False
+        return events.NoChildren()
 
     def _signal_children(self, action: events.SignalChildren) -> None:
         self._adopted.pass_on(action.signo)
