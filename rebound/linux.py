@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 import _prctl  # the C half of python-prctl; the Python half takes longer to load than to use
 
@@ -135,6 +136,14 @@ def yield_cpu() -> None:
     """Let others run first; a seccomp profile may refuse that, and it is no matter then."""
     try:
         os.sched_yield()
+    except OSError:
+        pass
+
+
+def pause(seconds: float) -> None:
+    """Do nothing for some time, at most 1 s; a seccomp profile may refuse that, too."""
+    try:
+        time.sleep(seconds)
     except OSError:
         pass
 

@@ -53,6 +53,10 @@ _MISTAKES_COUNT = 60.0
 _REAP_BATCH = 512
 """How many ends are handled before signals are looked at again."""
 
+_GATHERING = 0.001
+"""Seconds for which ends of adopted processes may gather when they come faster than that: to
+wake up takes longer than to reap, and those that end wait for whoever reaps."""
+
 
 def supervise(command: Sequence[str], config: Config | None = None) -> int:
     """Run `command` under supervision until it ends for good; return its exit status.
@@ -102,6 +106,7 @@ class Supervisor:
         self._pidfd_refused = False
         self._kill_sent = False  # to the present run
         self._reap_due = False
+        self._adopted_ended_at = 0.0
         # Only what needs it pays for the second system call.
         needs_look = config.kill_group or config.health_command
         self._look = self._before_reaping if needs_look else None
@@ -212,7 +217,7 @@ class Supervisor:
         self._mistakes = self._mistakes + 1 if now - self._last_mistake < _MISTAKES_COUNT else 1
         self._last_mistake = now
         self._log.write("error", "internal_error", f"internal error, going on: {error!r}")
-        time.sleep(min(self._mistakes / 100, 1.0))
+        linux.pause(min(self._mistakes / 100, 1.0))
 
     def _close(self) -> None:
         self._close_run_socket()
@@ -310,6 +315,13 @@ class Supervisor:
             self._no_children()
         elif adopted_ended:
             self._step(events.ChildrenReaped())
+            self._let_gather()
+
+    def _let_gather(self) -> None:
+        """When many adopted processes end, do not wake up for each."""
+        if not self._reap_due and time.monotonic() - self._adopted_ended_at < _GATHERING:
+            linux.pause(_GATHERING)
+        self._adopted_ended_at = time.monotonic()
 
     def _no_children(self) -> None:
         state = self._service.state

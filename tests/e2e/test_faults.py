@@ -11,7 +11,7 @@ import subprocess
 import psutil
 import pytest
 
-from tests.helpers import DEADLINE, REBOUND, eventually, program, run
+from tests.helpers import DEADLINE, NESTED, REBOUND, eventually, program, run
 
 # May read what is in a home directory, such as the program under test, but do no more.
 OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
@@ -88,6 +88,19 @@ def test_descriptors_are_tried_again(start):
     rebound.wait_until(lambda: "eventpoll" in links(rebound))
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 4
+
+
+@pytest.mark.parametrize("fault", [[], ["--inject=clock_nanosleep:error=EPERM"]])
+def test_orphans_that_end_quickly_are_let_gather(start, tmp_path, fault):
+    """Rather than to wake up for each; a pause that fails is no matter."""
+    trace = tmp_path / "trace"
+    strace = [*NESTED, "strace", "-o", str(trace), "--trace=clock_nanosleep", *fault]
+    rebound = start("--stop-timeout", "1s", *program("adversary.py", "bomb", 4), wrapper=strace)
+    rebound.wait_ready()
+    rebound.wait_until(lambda: trace.read_text().count("clock_nanosleep") > 3)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() in (137, 143)
+    assert "internal error" not in rebound.log
 
 
 def test_another_rebound_makes_the_run_directory_first(start, tmp_path):
