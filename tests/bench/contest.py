@@ -48,7 +48,8 @@ def hold(rows: Sequence[Row], contestants: Sequence[Contestant], bench: Bench) -
         began = time.monotonic()
 
         def measure(one: Contestant, row: Row = row, taken: dict[str, float] = taken) -> None:
-            if (row.name, one.name) in results.failed or taken[one.name] > bench.effort.patience:
+            patience = bench.effort.patience * row.patience
+            if (row.name, one.name) in results.failed or taken[one.name] > patience:
                 return
             began = time.monotonic()
             try:

@@ -280,12 +280,14 @@ def grouped(number: int) -> str:
 class Row:
     """One of the above, and how often it is repeated, in full and quickly.
 
-    `together`: all contestants at the same time, since they do nothing.
+    `together`: all contestants at the same time, since they do nothing.  `patience`: how often
+    that of the effort.
     """
 
     measure: Callable[[Contestant, Bench], Measured]
     rounds: tuple[int, int]
     together: bool = False
+    patience: int = 1
 
     @property
     def name(self) -> str:
@@ -295,11 +297,11 @@ class Row:
 
 ROWS = (
     Row(restart, (21, 5)),
-    Row(crowd, (9, 1)),
+    Row(crowd, (15, 1), patience=6),
     Row(start, (41, 7)),
     Row(stop, (21, 5)),
     Row(forwarding, (11, 3)),
-    Row(orphans, (11, 3)),
+    Row(orphans, (21, 3), patience=2),
     Row(memory, (5, 1)),
     Row(idle, (1, 1), together=True),
     Row(endurance, (1, 1)),
