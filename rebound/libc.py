@@ -11,6 +11,12 @@ import errno
 import os
 import sys
 
+if not hasattr(ctypes, "CDLL"):
+    # To Python a package of which no file can be looked at (stat(2): ENOMEM) is a mere directory,
+    # which it imports as an empty one (PEP 420), for good.
+    del sys.modules["ctypes"]
+    raise ImportError("ctypes cannot be read")
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -35,7 +35,7 @@ STOP_DEADLINE = 12.0
 """Seconds from SIGTERM to the end: the stop timeout, rounds of 1 s without descriptors."""
 IDLE = 0.25
 """Seconds in which nothing happens, and in which a spin shows."""
-MOST_CPU, MOST_CPU_PROBING = 2.0, 6.0
+MOST_CPU, MOST_CPU_BUSY = 2.0, 6.0
 """Seconds of CPU time, those of strace and of the commands included."""
 MOST_CALLS = 4000
 """System calls from the first start on; an ordinary run takes 600, a spin thousands a second."""
@@ -273,7 +273,8 @@ def run_fault(fault: Fault) -> Result:
     began = time.monotonic()
     result, calls = run_scenario(fault.scenario, options_of(fault), fault)
     result.fault = fault
-    if not any("(INJECTED)" in call and call.startswith(fault.call) for call in calls):
+    reached = any("(INJECTED)" in call and call.startswith(fault.call) for call in calls)
+    if not (reached or fault.may_be_spared):
         result.problems.append("the call was not made so often as to fail")
     result.seconds = time.monotonic() - began
     return result
@@ -344,13 +345,13 @@ def judge(run: Run, result: Result, calls: list[str], fault: Fault | None) -> No
     for word in ("Traceback", "internal error", "Exception ignored", "Fatal Python"):
         if word in text:
             result.problems.append(f"{word} in the log")
-    if fault is None or not (fault.probes or result.outcome == "hangs"):
+    if fault is None or not (fault.many_calls or result.outcome == "hangs"):
         mark = CLIENT_MARK if is_client else MARKS[table.RUN]
         since = [n for n, call in enumerate(calls) if call.startswith(mark)]
         made = len(calls) - since[-1] if since else 0
         if made > MOST_CALLS:
             result.problems.append(f"{made} system calls")
-    if run.cpu_time > (MOST_CPU_PROBING if fault and fault.probes else MOST_CPU):
+    if run.cpu_time > (MOST_CPU_BUSY if fault and fault.many_calls else MOST_CPU):
         result.problems.append(f"{run.cpu_time:.1f} s of CPU time")
     may_be_left = is_client or result.outcome == "hangs" or (fault and fault.leaves_socket)
     left = sorted(os.listdir(run.run_directory)) if run.run_directory.is_dir() else []

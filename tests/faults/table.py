@@ -48,9 +48,11 @@ class Fault:
     phase: str = RUN
     beside: tuple[str, ...] = ()
     """Further injections, in strace's words."""
-    probes: bool = False
-    """Whether all pids are tried for children: many calls, but no endless loop."""
+    many_calls: bool = False
+    """Whether all pids are tried for children, or all memory: many calls, but no endless loop."""
     leaves_socket: bool = False
+    may_be_spared: bool = False
+    """Whether there are C libraries that do without this call."""
 
     def __str__(self) -> str:
         phase = "" if self.phase == RUN else f", {self.phase}"
@@ -69,8 +71,9 @@ class Row:
     whens: tuple[str, ...] = (ONCE, AGAIN, FOR_GOOD, LATER)
     phase: str = RUN
     beside: tuple[str, ...] = ()
-    probes: bool = False
+    many_calls: bool = False
     leaves_socket: bool = False
+    may_be_spared: bool = False
 
     def faults(self) -> Iterator[Fault]:
         """Give each pair in each scenario."""
@@ -88,8 +91,9 @@ class Row:
                         by_when.get(when, self.usual),
                         self.phase,
                         self.beside,
-                        self.probes,
+                        self.many_calls,
                         self.leaves_socket,
+                        self.may_be_spared,
                     )
 
 
@@ -141,32 +145,40 @@ ROWS = (
     Row("wait4", "ECHILD", usual=LATE_STOP),
     Row("waitid", "EINTR", "options health"),
     Row("waitid", "ECHILD", "options health", LATE_STOP),
-    Row("getrandom", "EAGAIN EINTR ENOSYS EPERM", "backoff", whens=MADE_ONCE),
+    # From glibc 2.41 on it is mostly a function of the vDSO.
+    Row(
+        "getrandom",
+        "EAGAIN EINTR ENOSYS EPERM",
+        "backoff",
+        whens=MADE_ONCE,
+        may_be_spared=True,
+    ),
     Row(
         "getrandom",
         "ENOSYS",
         "backoff",
         whens=MADE_ONCE,
+        may_be_spared=True,
         beside=("openat:error=ENOENT:when={openat}+",),
-        probes=True,
+        many_calls=True,
     ),
     # --- Stop and drain
     Row("kill", "EPERM ESRCH", "service options", LATE_STOP),
     Row("rt_sigqueueinfo", "EAGAIN EPERM ESRCH", "signals", whens=MADE_ONCE),
-    Row("readlink", "EACCES EIO ELOOP ENOENT ENOMEM ENOTDIR", probes=True),
+    Row("readlink", "EACCES EIO ELOOP ENOENT ENOMEM ENOTDIR", many_calls=True),
     Row("getdents64", "EBADF ENOENT ENOTDIR EINVAL"),
     # --- Files
     Row(
         "openat",
         "EACCES ELOOP EMFILE ENFILE ENODEV ENOENT ENOMEM ENOTDIR ENXIO EPERM EINTR",
         MOST,
-        probes=True,
+        many_calls=True,
     ),
     Row(
         "openat",
         "EMFILE ENFILE ENOENT EACCES ENOSPC EROFS",
         "options health terminal backoff",
-        probes=True,
+        many_calls=True,
     ),
     Row(
         "openat",
@@ -174,7 +186,7 @@ ROWS = (
         "health watchdog options terminal",
         (CARRIES_ON, OWN_ERROR),
         phase=SETUP,
-        probes=True,
+        many_calls=True,
     ),
     Row("read", "EINTR EIO EISDIR ENOMEM", ALL),
     Row("pread64", "EIO EINTR ENODEV EOVERFLOW"),
@@ -188,7 +200,14 @@ ROWS = (
     Row("write", "EIO ENOSPC EAGAIN", "options watchdog terminal"),
     # Not brk: as a system call it has no errnos, and glibc takes one for an address.
     Row("mmap", "ENOMEM EAGAIN ENFILE", whens=(ONCE, AGAIN)),
-    Row("mmap", "ENOMEM", "service watchdog health", LATE_STOP, whens=(FOR_GOOD, LATER)),
+    Row(
+        "mmap",
+        "ENOMEM",
+        "service watchdog health",
+        LATE_STOP,
+        whens=(FOR_GOOD, LATER),
+        many_calls=True,
+    ),
     Row(
         "mmap",
         "ENOMEM",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import importlib
 import os
 import resource
 import select
 import signal
 import stat
+import sys
+import types
 
 import pytest
 
@@ -302,3 +305,12 @@ def test_calls_that_the_kernel_refuses_raise_its_error(tmp_path):
         libc.bind(fd, str(tmp_path / "bound twice"))
     with pytest.raises(OSError, match="Bad file descriptor"):
         libc.listen(-1, 1)
+
+
+def test_a_ctypes_that_could_not_be_read_is_not_kept(monkeypatch):
+    """Python takes the directory of a package for an empty one when it cannot look into it."""
+    monkeypatch.delitem(sys.modules, "rebound.libc")
+    monkeypatch.setitem(sys.modules, "ctypes", types.ModuleType("ctypes"))
+    with pytest.raises(ImportError, match="ctypes"):
+        importlib.import_module("rebound.libc")
+    assert importlib.import_module("rebound.libc").sigqueue
