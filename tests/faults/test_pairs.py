@@ -23,6 +23,7 @@ ONCE_WRONG: tuple[str, ...] = (
     "service: rt_sigprocmask EINVAL once, signals",
     "watchdog: mmap ENOMEM once, setup",
     "options: openat EMFILE for good, setup",
+    "status: newfstatat ENOMEM again and again",
     "status: rename EACCES for good",
     "status: listen EADDRINUSE once",
     "status: getsockopt EINVAL once",
