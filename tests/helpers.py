@@ -151,9 +151,20 @@ class Supervised:
                 pass
         return None
 
-    def children(self) -> list[psutil.Process]:
-        """The direct children of rebound."""
-        return psutil.Process(self.pid).children()
+    def children(
+        self, wanted: Callable[[psutil.Process], bool] = lambda _child: True
+    ) -> list[psutil.Process]:
+        """The direct children of rebound that are so; of those that are reaped meanwhile none is."""
+        found = []
+        for child in psutil.Process(self.pid).children():
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                if wanted(child):
+                    found.append(child)
+        return found
+
+    def zombies(self) -> list[psutil.Process]:
+        """Those that have ended, and wait to be reaped."""
+        return self.children(lambda child: child.status() == psutil.STATUS_ZOMBIE)
 
     def send(self, signo: int) -> None:
         """Send rebound a signal."""

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -100,7 +101,8 @@ class History:
         """Kill some of the daemons left behind when they are too many."""
         left = [child for child in self.rebound.children() if child != self._command()]
         for child in chance.sample(left, max(len(left) - most, 0)):
-            child.kill()
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
 
     # --- What must hold ---------------------------------------------------------------
 
@@ -113,7 +115,7 @@ class History:
     def check(self) -> None:
         """One command, no zombies, each daemon that should live does."""
         assert len(self.rebound.lines("ready")) == self.restarts + 1
-        eventually(lambda: not self._zombies())
+        eventually(lambda: not self.rebound.zombies())
         assert "Traceback" not in self.rebound.log
         assert "internal error" not in self.rebound.log
 
@@ -141,19 +143,11 @@ class History:
         assert self.rebound.lines("ready")[-1].split()[2] == str(self.restarts)
 
     def _command(self) -> psutil.Process:
-        def find() -> list[psutil.Process]:
-            children = self.rebound.children()
-            return [
-                child for child in children if os.getsid(child.pid) == os.getsid(self.rebound.pid)
-            ]
-
-        [command] = eventually(find)
+        session = os.getsid(self.rebound.pid)
+        [command] = eventually(
+            lambda: self.rebound.children(lambda child: os.getsid(child.pid) == session)
+        )
         return command
-
-    def _zombies(self) -> list[int]:
-        return [
-            child.pid for child in self.rebound.children() if child.status() == psutil.STATUS_ZOMBIE
-        ]
 
     def _client(self, *args: str) -> subprocess.CompletedProcess[str]:
         inside = []

@@ -49,10 +49,7 @@ def ends(rebound, status=143):
 
 
 def no_zombies(rebound):
-    def zombies():
-        return [c for c in rebound.children() if c.status() == psutil.STATUS_ZOMBIE]
-
-    return eventually(lambda: not zombies())
+    return eventually(lambda: not rebound.zombies())
 
 
 def is_idle(rebound):

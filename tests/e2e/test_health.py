@@ -36,7 +36,7 @@ def test_an_unhealthy_run_is_started_again_and_nothing_else(start, mode, tmp_pat
     rebound.wait_until(lambda: "health check passed" in rebound.log)
     assert "health check failed (2 of 2): exited with status 1" in rebound.log
     assert "killed by signal 15 (SIGTERM), unhealthy, after" in rebound.log
-    assert any(child.cmdline() == ["sleep", "4242"] for child in rebound.children())
+    assert rebound.children(lambda child: child.cmdline() == ["sleep", "4242"])
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
 
@@ -91,9 +91,7 @@ def test_a_daemon_that_a_check_has_started_is_adopted_and_drained(start, tmp_pat
     )
     rebound = checked(start, check, *verbose)
     rebound.wait_until(lambda: "health check passed" in rebound.log)
-    rebound.wait_until(
-        lambda: any(child.cmdline() == ["sleep", "4321"] for child in rebound.children())
-    )
+    rebound.wait_until(lambda: rebound.children(lambda child: child.cmdline() == ["sleep", "4321"]))
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
     assert "asking adopted processes to stop with signal 15 (SIGTERM): sleep" in rebound.log
@@ -131,7 +129,7 @@ def test_its_output_goes_to_the_log_with_verbose_only(start):
 
 def test_a_flood_of_output_holds_nothing_up(start):
     rebound = checked(start, "exec yes", "-v", "--health-timeout=1h")
-    rebound.wait_until(lambda: any(child.name() == "yes" for child in rebound.children()))
+    rebound.wait_until(lambda: rebound.children(lambda child: child.name() == "yes"))
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
 
