@@ -319,7 +319,9 @@ class Supervisor:
 
     def _let_gather(self) -> None:
         """When many adopted processes end, do not wake up for each."""
-        if not self._reap_due and time.monotonic() - self._adopted_ended_at < _GATHERING:
+        if self._reap_due or self._service.state in (service.DRAINING, service.KILLING):
+            return  # who forks on and on is only stopped by whoever is faster
+        if time.monotonic() - self._adopted_ended_at < _GATHERING:
             linux.pause(_GATHERING)
         self._adopted_ended_at = time.monotonic()
 
