@@ -99,9 +99,15 @@ def test_orphans_that_end_quickly_are_let_gather(start, tmp_path, fault):
     trace = tmp_path / "trace"
     strace = [*NESTED, "strace", "-o", str(trace), "--trace=clock_nanosleep", *fault]
     rebound = start(*program("adversary.py", "bomb", 4), wrapper=strace)
-    rebound.wait_ready()
-    rebound.wait_until(lambda: trace.read_text().count("clock_nanosleep") > 3)
-    assert "internal error" not in rebound.log
+    try:
+        rebound.wait_ready()
+        rebound.wait_until(lambda: trace.read_text().count("clock_nanosleep") > 3)
+        assert "internal error" not in rebound.log
+    finally:
+        # With its PID namespace.  One after the other they would be too fast: nobody reaps
+        # while rebound is stopped, and soon there is no pid left.
+        rebound.popen.kill()
+        rebound.popen.wait()
 
 
 def test_another_rebound_makes_the_run_directory_first(start, tmp_path):
