@@ -53,6 +53,11 @@ def program(name: str, *args: object) -> list[str]:
     return [*PYTHON, str(PROGRAMS / name), *map(str, args)]
 
 
+def denied(*rules: str) -> list[str]:
+    """What to put before rebound so that a seccomp profile refuses calls: `clone3:EPERM`."""
+    return [sys.executable, "-I", str(PROGRAMS / "deny.py"), *rules, "--"]
+
+
 def is_running(pid: int) -> bool:
     """Whether a process exists and is no zombie."""
     try:
