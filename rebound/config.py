@@ -21,6 +21,16 @@ _CHOICES = (
     ("verbosity", VERBOSITIES),
 )
 
+_NEVER_A_STOP = (
+    signals.SIGKILL,
+    signals.SIGSTOP,
+    signals.SIGCHLD,
+    signals.SIGCONT,
+    signals.SIGTSTP,
+    signals.SIGTTIN,
+    signals.SIGTTOU,
+)
+
 _UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0))
 
 
@@ -56,8 +66,11 @@ class Config(Record):
     """SIGKILL what a crashed run left in its group; implies `own_group`."""
     rewrite: tuple[tuple[int, int], ...] = ()
     """(from, to) pairs of signals: send `to` instead of `from`; 0 = send nothing."""
+    stop_signals: frozenset[int] = frozenset()
+    """What begins the shutdown besides SIGTERM and SIGINT."""
     drain_signal: int | None = None
-    """What adopted processes are sent at shutdown; None = what the command was sent."""
+    """What adopted processes are sent at shutdown; None = what the command was sent, but SIGTERM
+    instead of a hang-up, or of a signal that only `stop_signals` makes a stop."""
     stop_timeout: float | None = None
     """SIGKILL what is left so long after the shutdown began; None = never after a signal,
     and after 30 s when the command ended by itself."""
@@ -113,6 +126,11 @@ class Config(Record):
             "oom_score_adj",
             "None or -1000 to 1000",
         )
+        _require(
+            all(can_mean_stop(signo) for signo in self.stop_signals),
+            "stop_signals",
+            "numbers of signals, without KILL, STOP, CHLD, CONT, TSTP, TTIN and TTOU",
+        )
         for field in ("drain_signal", "parent_death_signal"):
             signo = getattr(self, field)
             _require(signo is None or _is_signal(signo), field, "None or a signal's number")
@@ -141,6 +159,14 @@ def _is_oom_score_adj(value: int) -> bool:
 
 def _is_signal(value: int) -> bool:
     return 1 <= value <= signals.LAST
+
+
+def can_mean_stop(signo: int) -> bool:
+    """Whether a signal may begin the shutdown: those that have another meaning to rebound may not.
+
+    KILL and STOP cannot be caught, CHLD tells of children, the others are job control's.
+    """
+    return _is_signal(signo) and signo not in _NEVER_A_STOP
 
 
 def parse_duration(text: str) -> float:
@@ -241,6 +267,16 @@ def parse_statuses(text: str) -> StatusSet:
                     f"{word!r} is neither an exit status (0 to 255) nor a signal's name"
                 ) from None
     return StatusSet(frozenset(codes), frozenset(signos))
+
+
+def parse_stop_signals(text: str) -> frozenset[int]:
+    """Read a comma-separated list of signals that can mean a stop."""
+    signos = frozenset(signals.parse(word) for word in text.split(","))
+    for signo in signos:
+        if not can_mean_stop(signo):
+            name = signals.name(signo)
+            raise ValueError(f"{name} cannot mean a stop (QUIT, USR1, WINCH, RTMIN+3 … can)")
+    return signos
 
 
 def parse_rewrite(text: str) -> tuple[int, int]:

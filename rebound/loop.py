@@ -34,6 +34,10 @@ _RETRY = 1.0
 
 _MAX_READY = 8
 
+_SIGNALS = range(1, signals.LAST + 1)
+"""All, also those that were ignored when rebound started: while a signal is blocked, the kernel
+keeps it even so (kernel/signal.c, sig_ignored)."""
+
 
 class PlainSignal(Record):
     """A signal taken by sigtimedwait(2), which in Python gives no value."""
@@ -52,8 +56,7 @@ class Loop:
     signals with sigtimedwait(2), which needs none, and tries again every second.
     """
 
-    def __init__(self, ignored: frozenset[int], say: Callable[[str], None]) -> None:
-        self._signos = frozenset(range(1, signals.LAST + 1)) - ignored
+    def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._watched: dict[int, tuple[Callable[[], None], int]] = {}
         self._epoll: select.epoll | None = None
@@ -141,7 +144,7 @@ class Loop:
 
             self._read_signals = libc.read_signals
             self._epoll = select.epoll(select.EPOLL_CLOEXEC)
-            self._signalfd = libc.open_signalfd(self._signos)
+            self._signalfd = libc.open_signalfd(_SIGNALS)
             self._epoll.register(self._signalfd, select.EPOLLIN)
             for fd, (_handler, events) in self._watched.items():
                 self._epoll.register(fd, events)
@@ -161,5 +164,5 @@ class Loop:
         self, timeout: float | None
     ) -> tuple[Sequence[Signal], Sequence[Callable[[], None]]]:
         taken = linux.wait_for_signal(_RETRY if timeout is None else min(timeout, _RETRY))
-        received = [PlainSignal(*taken)] if taken and taken[0] in self._signos else []
+        received = [PlainSignal(*taken)] if taken else []
         return received, [handler for handler, _events in self._watched.values()]

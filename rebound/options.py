@@ -66,6 +66,11 @@ def _adds_statuses(field: str) -> Callable[[Settings, str], None]:
     return apply
 
 
+def _add_stop_signals(settings: Settings, text: str) -> None:
+    stop_signals = settings.get("stop_signals", frozenset())
+    settings["stop_signals"] = stop_signals | config.parse_stop_signals(text)
+
+
 def _set_rate(settings: Settings, text: str) -> None:
     settings["max_restarts"], settings["max_restarts_window"] = config.parse_rate(text)
 
@@ -132,7 +137,7 @@ OPTIONS = (
     Option(
         ("-g", "--own-group"),
         "",
-        "give the command its own process group, and the terminal",
+        "own process group (a signal to ours then comes once), and terminal",
         _means("own_group", True),
     ),
     Option(
@@ -146,6 +151,12 @@ OPTIONS = (
         "",
         "SIGKILL what a crashed run left in its group (implies -g)",
         _means("kill_group", True),
+    ),
+    Option(
+        ("--stop-signal",),
+        "SIG,…",
+        "signals that begin the shutdown, besides TERM and INT",
+        _add_stop_signals,
     ),
     Option(
         ("--rewrite",),

@@ -29,7 +29,8 @@ REQUESTED = "requested"
 """Why rebound itself ended a run, so that the status is but the answer to its signal."""
 
 
-_STOP_SIGNALS = (signals.SIGTERM, signals.SIGINT)
+STOP_SIGNALS = frozenset((signals.SIGTERM, signals.SIGINT))
+"""What begins the shutdown; --stop-signal adds to it."""
 
 
 class Decision(Record):
@@ -56,6 +57,7 @@ class RestartPolicy:
         self._failures = 0  # those without
         self._config = config
         self._chance = chance
+        self._stop_signals = STOP_SIGNALS | config.stop_signals
         self._rapid_failures = 0
         self._failed_forks = 0
         self._restart_times: list[float] = []  # only with a window; never more than max_restarts
@@ -87,7 +89,7 @@ class RestartPolicy:
         if self.is_success(status):
             return "" if self._config.restart == "always" else "shutting down"
         # When somebody has asked the command itself to stop, that is no crash.
-        return "exiting" if status.signal in _STOP_SIGNALS else ""
+        return "exiting" if status.signal in self._stop_signals else ""
 
     def after_run(
         self, status: ExitStatus, run_time: float, now: float, cause: str = ""

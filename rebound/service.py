@@ -49,7 +49,7 @@ from rebound.events import (
     WatchdogExpired,
 )
 from rebound.exitstatus import ExitStatus
-from rebound.restart import HUNG, REQUESTED, UNHEALTHY, Decision, RestartPolicy
+from rebound.restart import HUNG, REQUESTED, STOP_SIGNALS, UNHEALTHY, Decision, RestartPolicy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ FAILED = 1
 PAUSE = 1.0
 """Seconds.  A timer noticed so late means that rebound itself did not run (docker pause, a
 frozen cgroup, a stopped virtual machine), and nor did those whose time it measures."""
+
+RETRY = 1.0
+"""Seconds from a mistake of ours in handling a timer to the next attempt."""
 
 _PATIENCE = (StopTimeoutOver, KillDue, WatchdogExpired, CheckTimeoutOver)
 """Timers that measure what others do; they begin anew after a pause."""
@@ -190,7 +193,17 @@ class Service:
             timer = self._take_timer(now)
             if timer is None:
                 return []
-            event = timer
+            try:
+                return self._handle(timer, now)
+            except IllegalTransition:
+                raise
+            except Exception:
+                # A state that waits for nothing but a timer must not lose it.
+                self._set_timer(type(timer), now, RETRY)
+                raise
+        return self._handle(event, now)
+
+    def _handle(self, event: Event, now: float) -> list[Action]:
         state = self.state
         handler = self.TRANSITIONS.get((state, type(event)))
         if handler is None:
@@ -461,10 +474,19 @@ class Service:
         if self._config.stop_timeout is not None:
             self._set_timer(StopTimeoutOver, now, self._config.stop_timeout)
         sent = event.signo if event.delivered else self._rewrite.get(event.signo, event.signo)
-        # To a daemon a hang-up means "read your configuration": it would not stop.
-        if self._config.drain_signal is None and sent not in (0, signals.SIGHUP):
+        if self._config.drain_signal is None and self._stops_daemons(sent, event.signo):
             self._drain_signal = sent
         return self._leave_service()
+
+    def _stops_daemons(self, sent: int, received: int) -> bool:
+        """Whether what the command was sent means a stop to others, too.
+
+        To a daemon a hang-up means "read your configuration".  What only --stop-signal makes a
+        stop is so for the command alone: to PostgreSQL, SIGQUIT means to crash.
+        """
+        if sent in (0, signals.SIGHUP):
+            return False
+        return sent != received or sent in STOP_SIGNALS
 
     def _end(self, status: ExitStatus, now: float) -> list[Action]:
         timeout = self._config.stop_timeout
@@ -584,6 +606,10 @@ Service.TRANSITIONS = {
     (KILLING, NoChildren): Service._finish,
     (KILLING, NoneKillable): Service._finish,
     (KILLING, RestartRequested): Service._refuse_restart,
+    # What came in the turn that also brought the end.
+    (ENDED, StopRequested): Service._nothing,
+    (ENDED, SignalReceived): Service._nothing,
     (ENDED, ChildrenReaped): Service._nothing,
+    (ENDED, NoChildren): Service._nothing,
     (ENDED, RestartRequested): Service._refuse_restart,
 }

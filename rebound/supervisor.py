@@ -16,10 +16,11 @@ import time
 from rebound import events, linux, reaper, service, signals, spawn
 from rebound.adopted import Adopted
 from rebound.config import TERMINATION_LOG, Config
+from rebound.dispatch import dispatch
 from rebound.exitstatus import UNKNOWN, ExitStatus
 from rebound.log import Log
 from rebound.loop import Loop
-from rebound.restart import RestartPolicy
+from rebound.restart import STOP_SIGNALS, RestartPolicy
 from rebound.service import Service
 from rebound.terminal import Terminal
 
@@ -36,10 +37,9 @@ if TYPE_CHECKING:
     from rebound.notifysocket import NotifySocket
     from rebound.runsocket import RunSocket
 
-_SHUTDOWN_SIGNALS = (signals.SIGTERM, signals.SIGINT)
-_STOP_SIGNALS = (signals.SIGTSTP, signals.SIGTTIN, signals.SIGTTOU)
+_JOB_CONTROL_SIGNALS = (signals.SIGTSTP, signals.SIGTTIN, signals.SIGTTOU)
 _TERMINAL_SIGNALS = (
-    *_STOP_SIGNALS,
+    *_JOB_CONTROL_SIGNALS,
     signals.SIGHUP,
     signals.SIGINT,
     signals.SIGQUIT,
@@ -95,8 +95,12 @@ class Supervisor:
         self._spawner = self._make_spawner(command, inherited)
         self._environment = dict(environment)  # changes with each run
         self._environment.pop(b"REBOUND_LAST_EXIT", None)
-        ignored = inherited.ignored - {signals.SIGCHLD}  # see linux.stop_ignoring_children
-        self._loop = Loop(ignored, self._say_error)
+        self._loop = Loop(self._say_error)
+        # Ignored is what a shell sets for a job with &, or nohup: nobody's wish.  The command
+        # gets it all the same, and goes on ignoring it unless it has a handler.
+        unwanted = inherited.ignored - config.stop_signals
+        self._stop_signals = (config.stop_signals | STOP_SIGNALS) - unwanted
+        self._is_hang_up_heeded = signals.SIGHUP not in unwanted
         self._terminal = Terminal()
         self._job_control = config.in_own_group and self._terminal.exists
         self._adopted = Adopted(self._log)
@@ -112,6 +116,7 @@ class Supervisor:
         self._look = self._before_reaping if needs_look else None
         self._mistakes = 0
         self._last_mistake = 0.0
+        self._must_pause = False
 
         self._oom_kills: OomKills | None = None
         self._run_socket: RunSocket | None = None
@@ -173,11 +178,11 @@ class Supervisor:
         turn = self._first_turn
         try:
             while self._service.state != service.ENDED:
-                try:
-                    turn()
-                except Exception as error:
-                    self._survive(error)
+                self._guard(turn)
                 turn = self._turn
+                if self._must_pause:
+                    self._must_pause = False
+                    linux.pause(min(self._mistakes / 100, 1.0))
             if self._service.exit_status and self._config.termination_log:
                 self._leave_message()
         finally:
@@ -201,23 +206,37 @@ class Supervisor:
         received, ready = self._loop.wait(timeout)
         # Signals first: a stop that came together with a crash prevents the restart.
         for signal in received:
-            self._take_signal(signal)
+            self._guard(self._take_signal, signal)
         for handler in ready:
-            handler()
+            self._guard(handler)
         if self._reap_due:
-            self._reap()
+            self._guard(self._reap)
         # Ends before deadlines: what has ended in time is not killed for being late.
         deadline = self._service.deadline
         if deadline is not None and time.monotonic() >= deadline:
             self._step(events.DeadlinePassed())
 
+    def _guard(self, call: Callable[..., None], *args: object) -> None:
+        """Call it; what else is to be done in this turn is done whatever it raises."""
+        try:
+            call(*args)
+        except Exception as error:
+            self._survive(error)
+
     def _survive(self, error: Exception) -> None:
-        """Go on after a mistake of ours: it must neither end PID 1 nor keep a CPU busy."""
+        """Go on after a mistake of ours: it must not end PID 1.
+
+        The pause at the end of the turn is for one that comes again and again: it must not
+        keep a CPU busy.
+        """
         now = time.monotonic()
         self._mistakes = self._mistakes + 1 if now - self._last_mistake < _MISTAKES_COUNT else 1
         self._last_mistake = now
-        self._log.write("error", "internal_error", f"internal error, going on: {error!r}")
-        linux.pause(min(self._mistakes / 100, 1.0))
+        self._must_pause = True
+        try:
+            self._log.write("error", "internal_error", f"internal error, going on: {error!r}")
+        except Exception:  # noqa: S110  MemoryError: also to say so takes memory
+            pass
 
     def _close(self) -> None:
         self._close_run_socket()
@@ -249,14 +268,21 @@ class Supervisor:
         delivered = by_terminal and self._command_got(signo)
         if signo == signals.SIGCONT and self._resume():
             return
-        # A shell that is hung up passes SIGHUP on by kill(2); then the terminal is gone.
-        hung_up = signo == signals.SIGHUP and (by_terminal or self._terminal.is_gone())
-        if signo in _SHUTDOWN_SIGNALS or hung_up:
+        if self._asks_to_stop(signo, by_terminal=by_terminal):
             self._step(events.StopRequested(signo, delivered))
         elif not delivered:
             self._step(events.SignalReceived(signo, signal.value))
-        if by_terminal and signo in _STOP_SIGNALS:
+        if by_terminal and signo in _JOB_CONTROL_SIGNALS:
             linux.suspend(signo)
+
+    def _asks_to_stop(self, signo: int, *, by_terminal: bool) -> bool:
+        # A shell that is hung up passes SIGHUP on by kill(2); then the terminal is gone.
+        hung_up = signo == signals.SIGHUP and (by_terminal or self._terminal.is_gone())
+        if hung_up and self._is_hang_up_heeded:
+            return True
+        if signo == signals.SIGWINCH and by_terminal:
+            return False  # somebody has resized the window
+        return signo in self._stop_signals
 
     def _command_got(self, signo: int) -> bool:
         """Whether the command, too, was sent this signal by the terminal."""
@@ -351,16 +377,21 @@ class Supervisor:
     def _command_ended(self, ended: events.Exited) -> None:
         self._pid = None
         self._adopted.forget(ended.pid)
+        # The run has ended, whatever else fails.
+        self._guard(self._leave_run)
+        killed_by_others = ended.status.signal == signals.SIGKILL and not self._kill_sent
+        if killed_by_others and self._oom_kills and self._oom_kills.have_grown():
+            ended = events.Exited(ended.pid, ended.status, ended.max_rss, True)
+        self._step(ended)
+
+    def _leave_run(self) -> None:
+        """Undo what `_attend` did."""
         if self._pidfd is not None:
             # A pidfd stays readable after its process was reaped: the loop would spin.
             self._loop.close_watched(self._pidfd)
             self._pidfd = None
         self._close_notify_socket()
         self._terminal.take_back()
-        killed_by_others = ended.status.signal == signals.SIGKILL and not self._kill_sent
-        if killed_by_others and self._oom_kills and self._oom_kills.have_grown():
-            ended = events.Exited(ended.pid, ended.status, ended.max_rss, True)
-        self._step(ended)
 
     def _look_at_oom_kills(self) -> None:
         try:
@@ -372,12 +403,10 @@ class Supervisor:
     # --- From actions to the kernel -------------------------------------------------
 
     def _step(self, event: events.Event) -> None:
-        next_event: events.Event | None = event
-        while next_event is not None:
-            actions = self._service.step(next_event, time.monotonic())
-            next_event = None
-            for action in actions:
-                next_event = self._act(action) or next_event
+        dispatch(event, self._decide, self._act, self._survive)
+
+    def _decide(self, event: events.Event) -> list[events.Action]:
+        return self._service.step(event, time.monotonic())
 
     def _act(self, action: events.Action) -> events.Event | None:
         """Carry out one action; return the event that it led to at once, if any."""
@@ -390,9 +419,10 @@ class Supervisor:
         try:
             if self._notify_socket and self._config.watchdog:
                 self._notify_socket.open(self._environment, self._config.watchdog)
-        except OSError as error:  # EMFILE, ENFILE, ENOMEM; a seccomp profile's EACCES
+        except Exception as error:
+            # EMFILE, ENFILE, ENOMEM; a seccomp profile's EACCES; MemoryError
             self._close_notify_socket()
-            return events.ForkFailed(f"no NOTIFY_SOCKET: {error.strerror}")
+            return events.ForkFailed(f"no NOTIFY_SOCKET: {getattr(error, 'strerror', error)}")
         event = self._spawn()
         if not isinstance(event, events.Started):
             # Without a run nobody reads it, and the loop would spin.
@@ -414,6 +444,12 @@ class Supervisor:
             return events.ForkFailed(repr(error))
         self._pid = pid
         self._kill_sent = False
+        # The run has begun, whatever else fails.
+        self._guard(self._attend, pid)
+        return events.Started(pid)
+
+    def _attend(self, pid: int) -> None:
+        """Do all that a run needs besides its process."""
         if self._notify_socket:
             self._notify_socket.begin(pid)
         if self._job_control:
@@ -424,7 +460,6 @@ class Supervisor:
         self._watch_command(pid)
         if self._oom_kills:
             self._oom_kills.mark()
-        return events.Started(pid)
 
     def _watch_command(self, pid: int) -> None:
         try:
@@ -485,7 +520,7 @@ class Supervisor:
         if self._pid is None:
             return
         stopped_by = reaper.stopped_by(self._pid)
-        if stopped_by not in _STOP_SIGNALS:
+        if stopped_by not in _JOB_CONTROL_SIGNALS:
             return
         if stopped_by != signals.SIGTSTP and self._terminal.is_lent():
             # It used the terminal in the moment before it was lent.

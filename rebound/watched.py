@@ -26,6 +26,7 @@ from rebound.restart import HUNG, UNHEALTHY, RestartPolicy
 from rebound.service import (
     BACKOFF,
     DRAINING,
+    ENDED,
     KILLING,
     RESTARTING,
     RUNNING,
@@ -202,4 +203,6 @@ WatchedService.TRANSITIONS = {
     (STOPPING, HealthChecked): WatchedService._stale_check,
     (DRAINING, HealthChecked): WatchedService._stale_check,
     (KILLING, HealthChecked): WatchedService._stale_check,
+    (ENDED, Notified): WatchedService._nothing,
+    (ENDED, HealthChecked): WatchedService._stale_check,
 }

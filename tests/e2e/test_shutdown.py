@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.helpers import DEADLINE, PID1, REBOUND, eventually, is_running, program
+from rebound import signals
+from tests.helpers import DEADLINE, PID1, REBOUND, eventually, is_running, program, run
 
 STOPS = [signal.SIGTERM, signal.SIGINT]
 
@@ -261,3 +262,87 @@ def test_daemons_started_before_rebound_are_drained_too(tmp_path):
     command = [*PID1, "sh", "-c", script, REBOUND]
     assert subprocess.run(command, timeout=DEADLINE).returncode == 0
     assert (tmp_path / "signals").read_text() == "15\n"
+
+
+# --- Which signals mean a stop -----------------------------------------------------------
+
+OF_IMAGES = ["QUIT", "USR1", "WINCH", "RTMIN+3"]
+"""What nginx and php-fpm, haproxy, httpd, and images with systemd name as STOPSIGNAL."""
+
+
+@pytest.mark.parametrize("name", OF_IMAGES)
+def test_a_stop_signal_of_the_image_ends_a_backoff(start, mode, name):
+    rebound = start("--stop-signal", name, "-b", 1, "--max-delay", "1h", "false", wrapper=mode)
+    rebound.wait_until(lambda: "delaying restart" in rebound.log)
+    signo = signals.parse(name)
+    rebound.send(signo)
+    assert rebound.wait() == 128 + signo
+
+
+@pytest.mark.parametrize("name", OF_IMAGES)
+@pytest.mark.parametrize("status", [0, 3])
+def test_after_a_stop_signal_of_the_image_nothing_is_restarted(start, name, status):
+    """However the command ends; also with -0."""
+    signo = signals.parse(name)
+    options = ["-0", "--stop-signal", name, "--rewrite", f"{name}:TERM"]
+    rebound = start(*options, *program("record_signals.py", status))
+    rebound.wait_ready()
+    rebound.send(signo)
+    assert rebound.wait() == status
+    assert len(rebound.lines("ready")) == 1
+
+
+def test_without_being_named_it_is_forwarded_alone(start):
+    """Negative control."""
+    rebound = start("-b", 0, *program("record_signals.py"))
+    rebound.wait_ready()
+    rebound.send(signal.SIGQUIT)
+    rebound.wait_until(lambda: rebound.lines("signal 3 "))
+    rebound.children()[0].kill()
+    rebound.wait_ready(2)
+
+
+@pytest.mark.parametrize("option", ["KILL", "QUIT,CHLD"])
+def test_what_cannot_mean_a_stop_is_refused(option):
+    result = run("--stop-signal", option, "true")
+    assert (result.returncode, result.stderr.count("\n")) == (125, 1)
+
+
+def test_daemons_are_not_sent_a_stop_signal_of_the_image(start, tmp_path):
+    """To PostgreSQL, QUIT means to crash."""
+    rebound = start("--stop-signal", "QUIT", *daemon(tmp_path))
+    wait_for_daemon(rebound, tmp_path)
+    rebound.send(signal.SIGQUIT)
+    assert rebound.wait() == 131
+    assert (tmp_path / "signals").read_text() == "15\n"
+
+
+def wait_for_daemon(rebound, directory):
+    rebound.wait_until((directory / "pid").exists)
+    rebound.wait_until(lambda: rebound.children(lambda child: child.name() == "sleep"))
+
+
+# --- Several signals in one turn ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["backoff", "running"])
+def test_signals_that_come_with_the_one_that_ends_rebound(start, mode, state):
+    """As timeout(1) and systemd send CONT after TERM; read from the signalfd in one batch."""
+    command = ["false"] if state == "backoff" else ["sh", "-c", "echo ready; exec sleep 1000"]
+    rebound = start("-v", "-d", "1h", *command, wrapper=mode)
+    started = {"backoff": "due in", "running": "started sh"}[state]
+    rebound.wait_until(lambda: started in rebound.log)
+    process = psutil.Process(rebound.pid)
+    process.suspend()
+    for signo in (signal.SIGUSR2, signal.SIGINT, signal.SIGTERM, signal.SIGRTMIN):
+        process.send_signal(signo)
+    process.resume()
+    assert rebound.wait() in {143, 130, 128 + signal.SIGUSR2}
+    assert "internal error" not in rebound.log
+
+
+def test_below_timeout(tmp_path):
+    with open(tmp_path / "log", "wb") as log:
+        command = ["timeout", "0.5", REBOUND, "-d", "1h", "sh", "-c", "exit 3"]
+        assert subprocess.run(command, stderr=log).returncode == 124
+    assert "internal error" not in (tmp_path / "log").read_text()

@@ -168,17 +168,47 @@ def test_dispositions_are_the_default_by_default():
             assert int(line.split()[1], 16) & ~0x180000000 == 0
 
 
-def test_a_signal_ignored_at_the_start_is_not_acted_on(start):
+def ignoring(*signos):
     def prepare():
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for signo in signos:
+            signal.signal(signo, signal.SIG_IGN)
 
-    rebound = start("-v", *program("record_signals.py"), preexec_fn=prepare)
+    return prepare
+
+
+def test_a_signal_ignored_at_the_start_is_forwarded_and_no_stop(start, mode):
+    """A shell has its jobs with & ignore INT and QUIT, nohup HUP: that is nobody's wish."""
+    ignored = (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    command = program("record_signals.py", "ignore")
+    rebound = start("-v", *command, wrapper=mode, preexec_fn=ignoring(*ignored))
     rebound.wait_ready()
-    for signo in (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
+    for count, signo in enumerate(ignored, 1):
         rebound.send(signo)
-    rebound.wait_until(lambda: rebound.lines("signal"))
-    assert [line.split()[1] for line in rebound.lines("signal")] == ["10"]
+        rebound.wait_until(lambda n=count: len(rebound.lines("signal")) >= n)
+    assert [int(line.split()[1]) for line in rebound.lines("signal")] == list(ignored)
+    rebound.children()[0].kill()
+    rebound.wait_ready(2)  # no stop had begun
+
+
+def test_a_command_without_a_handler_goes_on_ignoring_it(start):
+    command = ["sh", "-c", "echo ready; exec sleep 1000"]
+    rebound = start("-v", *command, preexec_fn=ignoring(signal.SIGINT))
+    rebound.wait_ready()
+    rebound.send(signal.SIGINT)
+    rebound.wait_until(lambda: "received signal 2 (SIGINT), forwarding" in rebound.log)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+
+
+def test_a_stop_signal_that_is_named_is_one_although_it_was_ignored(start):
+    command = program("record_signals.py", "ignore")
+    options = ["--stop-signal", "QUIT", *command]
+    rebound = start(*options, preexec_fn=ignoring(signal.SIGQUIT))
+    rebound.wait_ready()
+    rebound.send(signal.SIGQUIT)
+    rebound.wait_until(lambda: rebound.lines("signal 3 "))
+    rebound.children()[0].kill()
+    assert rebound.wait() == 137
 
 
 def test_ignored_sigchld_is_reset_since_children_could_not_be_waited_for():

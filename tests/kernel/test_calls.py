@@ -210,18 +210,25 @@ def test_a_child_that_wants_to_be_traced_is_let_go(seen_by):
 
 @pytest.fixture
 def loop():
-    return Loop(frozenset({signal.SIGHUP}), print)
+    return Loop(print)
 
 
 def test_the_loop_is_empty_only_on_timeout(loop):
     linux.block_signals()
     assert loop.wait(0) == ((), [])
     assert loop.wait(0.001) == ((), [])
-    os.kill(os.getpid(), signal.SIGHUP)  # is not for us
-    assert loop.wait(0) == ((), [])
     os.kill(os.getpid(), signal.SIGUSR1)
     received, ready = loop.wait(None)
     assert ([info.signo for info in received], ready) == ([10], [])
+
+
+def test_the_loop_tells_of_signals_that_are_ignored(loop):
+    """Blocked, they are kept all the same."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    linux.block_signals()
+    os.kill(os.getpid(), signal.SIGHUP)
+    received, _ready = loop.wait(0)
+    assert [info.signo for info in received] == [signal.SIGHUP]
 
 
 def handler():

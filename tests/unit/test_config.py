@@ -178,6 +178,15 @@ def test_rewrites_are_read(text: str, pair: tuple[int, int]) -> None:
     assert config.parse_rewrite(text) == pair
 
 
+@pytest.mark.parametrize(
+    ("text", "signos"),
+    [("QUIT", {3}), ("SIGUSR1,winch,RTMIN+3", {10, 28, 37}), ("TERM,TERM", {15}), ("1", {1})],
+)
+def test_stop_signals_are_read(text: str, signos: set[int]) -> None:
+    """A list with commas."""
+    assert config.parse_stop_signals(text) == signos
+
+
 @pytest.mark.parametrize("text", ["on-failure", "always", "never"])
 def test_choices_are_read(text: str) -> None:
     """As they are written."""
@@ -192,6 +201,11 @@ WRONG = [
     *((config.parse_statuses, text, "0 to 255") for text in ("", "256", "1,", "1, 2", "-1", "OK")),
     *((config.parse_rewrite, text, "FROM:TO") for text in ("", "TERM", "15")),
     *((config.parse_rewrite, text, "1 to 64") for text in (":", "TERM:", "0:TERM", "TERM:INT:HUP")),
+    *((config.parse_stop_signals, text, "1 to 64") for text in ("", "QUIT,", "OK", "QUIT USR1")),
+    *(
+        (config.parse_stop_signals, text, "QUIT, USR1, WINCH")
+        for text in ("KILL", "19", "QUIT,CHLD", "CONT", "TSTP", "TTIN", "TTOU")
+    ),
     *((config.parse_restart, text, "on-failure, always, never") for text in ("", "Always", "no")),
 ]
 
@@ -209,6 +223,7 @@ PARSERS = [
     config.parse_rate,
     config.parse_statuses,
     config.parse_rewrite,
+    config.parse_stop_signals,
     config.parse_restart,
 ]
 

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from rebound import events, service
 from rebound.config import Config
+from rebound.dispatch import dispatch
 from rebound.exitstatus import ExitStatus
 from rebound.notify import Message
 from rebound.restart import RestartPolicy
@@ -80,12 +81,11 @@ class World(RuleBasedStateMachine):
 
     def step(self, event: events.Event) -> None:
         """Hand over an event, and do what is to be done."""
-        next_event: events.Event | None = event
-        while next_event is not None:
-            actions = self.service.step(next_event, self.now)
-            next_event = None
-            for action in actions:
-                next_event = self.act(action) or next_event
+        dispatch(event, lambda event: self.service.step(event, self.now), self.act, self.fail)
+
+    def fail(self, error: Exception) -> None:
+        """A real rebound would go on; here nothing may be wrong."""
+        raise error
 
     def act(self, action: events.Action) -> events.Event | None:
         """Carry out an action, as far as that has an effect."""
@@ -143,7 +143,7 @@ class World(RuleBasedStateMachine):
             if self.service.state == service.BACKOFF:
                 self.time_passes(0.0)
 
-    @precondition(lambda self: self.lives())
+    # Also once it has ended: signals, clients and children of the same turn.
     @rule(signo=st.sampled_from([SIGTERM, SIGINT, SIGHUP]), delivered=st.booleans(), really=SELDOM)
     def stop(self, signo: int, *, delivered: bool, really: bool) -> None:
         """Request the end."""
@@ -151,13 +151,11 @@ class World(RuleBasedStateMachine):
             self.stop_requested = True
             self.step(events.StopRequested(signo, delivered and self.command))
 
-    @precondition(lambda self: self.lives())
     @rule()
     def other_signal(self) -> None:
         """Be sent another one."""
         self.step(events.SignalReceived(SIGHUP, None))
 
-    @precondition(lambda self: self.lives())
     @rule()
     def request_restart(self) -> None:
         """Ask for a restart."""
@@ -169,7 +167,7 @@ class World(RuleBasedStateMachine):
         """Adopt a process."""
         self.adopted += 1
 
-    @precondition(lambda self: self.lives() and self.adopted)
+    @precondition(lambda self: self.adopted)
     @rule()
     def orphan_ends(self) -> None:
         """Reap one."""
@@ -182,22 +180,20 @@ class World(RuleBasedStateMachine):
         """Hear from the command."""
         self.step(events.Notified(message))
 
-    @precondition(lambda self: self.lives() and self.checking)
+    @precondition(lambda self: self.checking)
     @rule(status=STATUSES)
     def check_ends(self, status: ExitStatus) -> None:
         """Hear of its health."""
         self.checking = False
         self.step(events.HealthChecked(status))
-        if self.lives():
-            self.step(events.ChildrenReaped())
+        self.step(events.ChildrenReaped())
 
-    @precondition(lambda self: self.lives())
     @rule()
     def look_for_children(self) -> None:
         """Ask whether any are left."""
         state = self.service.state
         nobody = not (self.command or self.adopted or self.checking)
-        if nobody and state in {service.DRAINING, service.KILLING}:
+        if nobody and state in {service.BACKOFF, service.DRAINING, service.KILLING, service.ENDED}:
             self.step(events.NoChildren())
 
     @precondition(lambda self: self.lives())

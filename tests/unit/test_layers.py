@@ -17,7 +17,7 @@ PACKAGE = Path(rebound.__file__).parent
 MODULES = {path.stem: path.read_text() for path in PACKAGE.glob("*.py")}
 
 LAYERS = ("record", "signals", "exitstatus", "config", "notify", "events", "restart")
-LAYERS += ("health", "service", "watched")
+LAYERS += ("dispatch", "health", "service", "watched")
 """The pure modules; each may import those before it."""
 
 LOWER = {name: LAYERS[:place] for place, name in enumerate(LAYERS)}

@@ -37,6 +37,7 @@ VALUED = [
     ("--reset-after",),
     ("-e", "--success"),
     ("-n", "--no-restart"),
+    ("--stop-signal",),
     ("--rewrite",),
     ("--drain-signal",),
     ("--stop-timeout",),
@@ -99,6 +100,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("-k", {"kill_group": True}),
     ("--kill-group", {"kill_group": True}),
     ("--rewrite TERM:INT", {"rewrite": ((15, 2),)}),
+    ("--stop-signal USR1,RTMIN+3", {"stop_signals": frozenset({10, 37})}),
     ("--drain-signal INT", {"drain_signal": 2}),
     ("--stop-timeout 5s", {"stop_timeout": 5}),
     ("-p TERM", {"parent_death_signal": 15}),
@@ -131,6 +133,12 @@ def test_what_an_option_sets(line: str, settings: dict[str, Any]) -> None:
     """Exactly that, and Config takes it."""
     assert settings_of(*line.split()) == settings
     Config(**{name: settings[name] for name in settings.keys() - {ACTION, JSON}})
+
+
+def test_stop_signals_add_up() -> None:
+    """As all lists do."""
+    words = ["--stop-signal", "QUIT", "--stop-signal=USR1,QUIT"]
+    assert settings_of(*words) == {"stop_signals": frozenset({3, 10})}
 
 
 def test_every_spelling_is_tried_above() -> None:
@@ -230,6 +238,7 @@ ALLOWED = {
     "--reset-after": "500ms, 10s, 5m, 1h",
     "-e": "0 to 255",
     "-n": "0 to 255",
+    "--stop-signal": "1 to 64",
     "--rewrite": "FROM:TO",
     "--drain-signal": "TERM or SIGTERM, or 1 to 64",
     "--stop-timeout": "500ms, 10s, 5m, 1h",

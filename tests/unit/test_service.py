@@ -73,6 +73,7 @@ CRASHED = Exited(PID, CRASH)
 NOT_FOUND = ExecFailed("No such file or directory", ExitStatus(code=127))
 NO_FORK = ForkFailed("Resource temporarily unavailable")
 TERM, INT, HUP = StopRequested(SIGTERM), StopRequested(SIGINT), StopRequested(SIGHUP)
+QUIT = StopRequested(SIGQUIT)
 RESUME = SignalCommand(SIGCONT)
 
 STORIES: dict[str, list[Record]] = {
@@ -192,6 +193,7 @@ def test_would_restart() -> None:
         ({}, ExitStatus(signal=SIGTERM), 143),
         ({}, ExitStatus(signal=SIGINT), 130),
         ({"restart": "always"}, ExitStatus(signal=SIGTERM), 143),
+        ({"stop_signals": frozenset({SIGQUIT})}, ExitStatus(signal=SIGQUIT), 131),
         ({"restart": "never"}, CRASH, 1),
         ({"restart": "never"}, ExitStatus(signal=9), 137),
         ({"no_restart": parse_statuses("78,QUIT")}, ExitStatus(code=78), 78),
@@ -319,6 +321,9 @@ def test_no_child_at_all_in_backoff_is_no_end() -> None:
         ({"rewrite": ((SIGINT, 0),)}, INT, SIGTERM),
         ({"drain_signal": SIGQUIT}, TERM, SIGQUIT),
         ({"drain_signal": SIGHUP}, HUP, SIGHUP),
+        ({"stop_signals": frozenset({SIGQUIT})}, QUIT, SIGTERM),
+        ({"stop_signals": frozenset({SIGQUIT}), "drain_signal": SIGINT}, QUIT, SIGINT),
+        ({"stop_signals": frozenset({SIGQUIT}), "rewrite": ((SIGQUIT, SIGINT),)}, QUIT, SIGINT),
         ({"drain_signal": SIGQUIT, "rewrite": ((SIGTERM, SIGINT),)}, TERM, SIGQUIT),
     ],
 )
@@ -533,11 +538,33 @@ LEGAL: dict[str, list[type[Record]]] = {
     STOPPING: [*WITH_A_COMMAND, *AFTER_THE_START, StopTimeoutOver, KillDue],
     DRAINING: [*EVERYWHERE, *AFTER_THE_START, NoChildren, StopTimeoutOver],
     KILLING: [*WITH_A_COMMAND, *AFTER_THE_START, NoChildren, NoneKillable],
-    ENDED: [ChildrenReaped, RestartRequested],
+    ENDED: [*EVERYWHERE, *AFTER_THE_START, NoChildren, Notified],
 }
 WATCHED_ONLY = {Notified, HealthChecked, HealthUnknown, *TIMERS_OF_A_RUN}
 """Illegal without a watchdog or a health command."""
 EVERYTHING = {"health_command": "check", "watchdog": 10.0, "notify": True}
+
+
+@pytest.mark.parametrize("event", [TERM, SignalReceived(SIGCONT), ChildrenReaped(), NoChildren()])
+def test_what_comes_with_the_end_changes_nothing(event: Record) -> None:
+    """Signals of one turn meet the state that the first of them has led to."""
+    subject = in_state(ENDED)
+    assert subject.step(event, 100) == []
+    assert (subject.state, subject.exit_status) == (ENDED, 0)
+
+
+def test_a_timer_whose_event_could_not_be_handled_comes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a back-off would have no end."""
+    subject = in_state(BACKOFF)
+    broken = {(BACKOFF, BackoffOver): lambda *_: 1 / 0}
+    monkeypatch.setattr(Service, "TRANSITIONS", Service.TRANSITIONS | broken)
+    with pytest.raises(ZeroDivisionError):
+        subject.step(DeadlinePassed(), 1)
+    monkeypatch.undo()
+    assert (subject.state, subject.deadline) == (BACKOFF, 2)
+    assert step(subject, DeadlinePassed(), 2) == [Start()]
 
 
 def test_the_matrix_is_whole() -> None:

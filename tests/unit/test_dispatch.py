@@ -1,0 +1,64 @@
+"""The queue of events: in their order, and none is lost, whatever raises."""
+
+from __future__ import annotations
+
+from rebound.dispatch import dispatch
+from rebound.events import (
+    AskAdopted,
+    Begin,
+    ChildrenReaped,
+    NoChildren,
+    NoneKillable,
+    SignalCommand,
+    Start,
+)
+
+ACTIONS = {Begin(): [Start(), AskAdopted(15), SignalCommand(9)], ChildrenReaped(): [Start()]}
+
+
+def record(answers, *, broken=()):
+    """What was done and stepped, in order, and what was survived."""
+    done, survived = [], []
+
+    def step(event):
+        done.append(event)
+        if event in broken:
+            raise ValueError(event)
+        return ACTIONS.get(event, [])
+
+    def act(action):
+        done.append(action)
+        if action in broken:
+            raise ValueError(action)
+        return answers.pop(action, None)
+
+    dispatch(Begin(), step, act, lambda error: survived.append(error.args[0]))
+    return done, survived
+
+
+def test_each_answer_is_stepped_after_the_actions_that_it_came_with():
+    answers = {Start(): ChildrenReaped(), AskAdopted(15): NoChildren()}
+    assert record(answers) == (
+        [
+            Begin(),
+            *ACTIONS[Begin()],
+            ChildrenReaped(),
+            Start(),
+            NoChildren(),
+        ],
+        [],
+    )
+
+
+def test_an_action_that_raises_loses_neither_actions_nor_answers():
+    answers = {Start(): NoneKillable(), SignalCommand(9): NoChildren()}
+    done, survived = record(answers, broken=[AskAdopted(15)])
+    assert done == [Begin(), *ACTIONS[Begin()], NoneKillable(), NoChildren()]
+    assert survived == [AskAdopted(15)]
+
+
+def test_an_event_that_cannot_be_handled_loses_no_other():
+    answers = {Start(): ChildrenReaped(), SignalCommand(9): NoChildren()}
+    done, survived = record(answers, broken=[ChildrenReaped()])
+    assert done == [Begin(), *ACTIONS[Begin()], ChildrenReaped(), NoChildren()]
+    assert survived == [ChildrenReaped()]
