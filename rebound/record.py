@@ -23,7 +23,8 @@ class Record:
     """Base of value types: fields are the class's annotations, in order.
 
     A class attribute of the same name is the field's default.  Equality, hash and repr
-    go by the fields.  Raises `TypeError` for missing, unknown or surplus values.
+    go by the fields.  Raises `TypeError` for missing, unknown or surplus values.  A class
+    that has fields cannot be derived from: type checkers would count its fields, too.
     """
 
     _fields: tuple[str, ...] = ()
@@ -31,27 +32,40 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        for base in cls.__bases__:
+            if getattr(base, "_fields", ()):
+                raise TypeError(
+                    f"{cls.__name__}: cannot derive from {base.__name__}, it has fields"
+                )
         cls._fields = tuple(cls.__annotations__)
         cls._required = sum(not hasattr(cls, name) for name in cls._fields)
 
-    def __init__(self, *values: object, **named: object) -> None:
-        fields = self._fields
-        if not named and self._required <= len(values) <= len(fields):
-            self.__dict__.update(zip(fields, values))  # noqa: B905  the short way, for speed
-            return
-        if len(values) > len(fields):
-            raise TypeError(f"{type(self).__name__} takes at most {len(fields)} values")
-        given = dict(zip(fields, values, strict=False))
-        for name, value in named.items():
-            if name in given or name not in fields:
-                raise TypeError(f"{type(self).__name__}: unexpected value for {name!r}")
-            given[name] = value
-        for name in fields:
-            if name not in given and not hasattr(type(self), name):
-                raise TypeError(f"{type(self).__name__}: no value for {name!r}")
-        self.__dict__.update(given)
+    if not TYPE_CHECKING:  # type checkers make a typed one for each class
+
+        def __init__(self, *values: object, **named: object) -> None:
+            fields = self._fields
+            if not named and self._required <= len(values) <= len(fields):
+                self.__dict__.update(zip(fields, values))  # noqa: B905  the short way, for speed
+                return
+            if len(values) > len(fields):
+                raise TypeError(f"{type(self).__name__} takes at most {len(fields)} values")
+            given = dict(zip(fields, values, strict=False))
+            for name, value in named.items():
+                if name in given:
+                    raise TypeError(f"{type(self).__name__}: two values for {name!r}")
+                if name not in fields:
+                    allowed = f"its fields: {', '.join(fields)}"
+                    raise TypeError(f"{type(self).__name__} has no field {name!r} ({allowed})")
+                given[name] = value
+            for name in fields:
+                if name not in given and not hasattr(type(self), name):
+                    raise TypeError(f"{type(self).__name__}: no value for {name!r}")
+            self.__dict__.update(given)
 
     def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable")
 
     def _values(self) -> tuple[object, ...]:
