@@ -10,12 +10,32 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # read as true by type checkers; spares the import of `typing`
 if TYPE_CHECKING:
+    from inspect import Signature
     from typing import dataclass_transform
 else:
 
     def dataclass_transform(**_options: object) -> object:
         """Stand in for the decorator, which only type checkers look at."""
         return lambda cls: cls
+
+
+class _Signature:
+    """What `help` and editors show as a class's parameters.
+
+    It is made when somebody asks, who has `inspect` loaded: a start must not load it.
+    """
+
+    def __get__(self, _record: object, cls: type[Record]) -> Signature:
+        from inspect import Parameter, Signature
+
+        kind, empty = Parameter.POSITIONAL_OR_KEYWORD, Parameter.empty
+        types = cls.__annotations__
+        return Signature(
+            [
+                Parameter(name, kind, default=getattr(cls, name, empty), annotation=types[name])
+                for name in cls._fields
+            ]
+        )
 
 
 @dataclass_transform(frozen_default=True)
@@ -29,6 +49,7 @@ class Record:
 
     _fields: tuple[str, ...] = ()
     _required = 0
+    __signature__ = _Signature()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -72,7 +93,9 @@ class Record:
         return tuple(getattr(self, name) for name in self._fields)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._values() == other._values()
+        if not isinstance(other, Record) or type(self) is not type(other):
+            return False
+        return self._values() == other._values()
 
     def __hash__(self) -> int:
         return hash((type(self), self._values()))
