@@ -6,6 +6,13 @@ from rebound import signals
 from rebound.exitstatus import StatusSet
 from rebound.record import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeGuard
+
+    Rule = tuple[str, Callable[[Any], bool]]
+
 RESTART_CHOICES = ("on-failure", "always", "never")
 VERBOSITIES = ("quiet", "normal", "verbose")
 LOG_FORMATS = ("text", "json")
@@ -15,11 +22,9 @@ TERMINATION_LOG = "/dev/termination-log"
 
 _LOWEST_OOM_SCORE_ADJ, _HIGHEST_OOM_SCORE_ADJ = -1000, 1000  # proc(5)
 
-_CHOICES = (
-    ("restart", RESTART_CHOICES),
-    ("log_format", LOG_FORMATS),
-    ("verbosity", VERBOSITIES),
-)
+_LONGEST_TIME = 1e24
+"""Seconds: as many as the command line can say.  They can still be added to, and counted in
+microseconds; a much longer whole number fits in no float."""
 
 _NEVER_A_STOP = (
     signals.SIGKILL,
@@ -37,106 +42,112 @@ _UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0))
 class Config(Record):
     """All settings of one supervised command.  Times are in seconds.
 
-    Raises `ValueError` for a value outside its range, with a sentence that says so.
+    Raises `ValueError` for a value that is not allowed, which names field, value and what
+    is; and `TypeError` for an unknown field.
+
+    restart: str = 'on-failure'
+        When to restart: 'on-failure', 'always' (also after exit status 0) or 'never'.
+    max_restarts: int = 0
+        Give up after so many restarts; 0 = never give up.
+    max_restarts_window: float | None = None
+        Seconds.  Count only the restarts within so long; None = all of them.
+    restart_delay: float = 0.0
+        Seconds.  Wait so long before every restart.
+    burst: int = 5
+        So many rapid failures in a row, and restarts are delayed from then on; 0 = never.
+    max_delay: float = 60.0
+        Seconds.  The back-off's upper bound: 1 s at first, doubling up to this.
+    reset_after: float = 10.0
+        Seconds.  A run of at least so long is no rapid failure, and forgets the earlier ones.
+    success: StatusSet = StatusSet(codes=frozenset(), signals=frozenset())
+        Ends that count as exit status 0; rebound's own status is then 0 too.
+    no_restart: StatusSet = StatusSet(codes=frozenset(), signals=frozenset())
+        Ends after which the command is never restarted.
+    own_group: bool = False
+        Give the command its own process group, and the terminal if rebound had it.
+    signal_group: bool = False
+        Forward signals to that whole group; implies own_group.
+    kill_group: bool = False
+        SIGKILL what a crashed run left in its group; implies own_group.
+    rewrite: tuple[tuple[int, int], ...] = ()
+        (from, to) pairs of signals' numbers: send `to` instead of `from`; 0 = send nothing.
+    stop_signals: frozenset[int] = frozenset()
+        The signals' numbers that begin the shutdown besides SIGTERM and SIGINT.
+    drain_signal: int | None = None
+        The signal's number that adopted processes are sent at shutdown; None = what the
+        command was sent, but SIGTERM instead of a hang-up, or of a signal that only
+        stop_signals makes a stop.
+    stop_timeout: float | None = None
+        Seconds.  SIGKILL what is left so long after the shutdown began; None = never after a
+        signal, and after 30 s when the command ended by itself.
+    parent_death_signal: int | None = None
+        The signal's number that rebound gets when its own parent dies; None = none.
+    watchdog: float | None = None
+        Seconds.  Give each run a NOTIFY_SOCKET, and count it as hung when no keep-alive comes
+        for so long (sd_notify(3)); None = no socket, no watchdog.
+    notify: bool = False
+        Tell the service manager at our own NOTIFY_SOCKET when the command is ready.
+    health_command: str = ''
+        What /bin/sh runs to find out whether the command is healthy; empty = nothing.
+    health_interval: float = 30.0
+        Seconds from the start, and from the end of each check, to the next one.
+    health_timeout: float = 30.0
+        Seconds.  A check that takes longer is killed, and has failed.
+    health_start_period: float = 0.0
+        Seconds.  Failures of checks begun so soon after the start do not count, until one
+        succeeds.
+    health_retries: int = 3
+        So many failures in a row make the command unhealthy.
+    oom_score_adj: int | None = None
+        From -1000 to 1000: how much rather than others the out-of-memory killer takes the
+        command (proc(5)); None = as rebound itself.
+    run_directory: str = ''
+        The directory where the socket for status and control is made; empty = none.
+    termination_log: str = ''
+        The file that tells why rebound ended with a status other than 0; empty = none.
+    log_format: str = 'text'
+        'text', or 'json': an object a line.
+    verbosity: str = 'normal'
+        'quiet' (errors only), 'normal' or 'verbose'.
     """
 
+    # For help(rebound.Config) each field is described above; a test compares.
     restart: str = "on-failure"
-    """When to restart: `on-failure`, `always` (also after exit status 0) or `never`."""
     max_restarts: int = 0
-    """Give up after so many restarts; 0 = never give up."""
     max_restarts_window: float | None = None
-    """Count only the restarts within so many seconds; None = all of them."""
     restart_delay: float = 0.0
-    """Wait so long before every restart."""
     burst: int = 5
-    """The so-manieth rapid failure in a row is the first that is delayed; 0 = none ever is."""
     max_delay: float = 60.0
-    """The back-off's upper bound: 1 s at first, doubling up to this."""
     reset_after: float = 10.0
-    """A run of at least so long is not a rapid failure, and forgets the earlier ones."""
     success: StatusSet = StatusSet()
-    """Ends that count as exit status 0; rebound's own status is then 0 too."""
     no_restart: StatusSet = StatusSet()
-    """Ends after which the command is never restarted."""
     own_group: bool = False
-    """Give the command its own process group, and the terminal if rebound had it."""
     signal_group: bool = False
-    """Forward signals to that whole group; implies `own_group`."""
     kill_group: bool = False
-    """SIGKILL what a crashed run left in its group; implies `own_group`."""
     rewrite: tuple[tuple[int, int], ...] = ()
-    """(from, to) pairs of signals: send `to` instead of `from`; 0 = send nothing."""
     stop_signals: frozenset[int] = frozenset()
-    """What begins the shutdown besides SIGTERM and SIGINT."""
     drain_signal: int | None = None
-    """What adopted processes are sent at shutdown; None = what the command was sent, but SIGTERM
-    instead of a hang-up, or of a signal that only `stop_signals` makes a stop."""
     stop_timeout: float | None = None
-    """SIGKILL what is left so long after the shutdown began; None = never after a signal,
-    and after 30 s when the command ended by itself."""
     parent_death_signal: int | None = None
-    """The signal that rebound gets when its own parent dies."""
     watchdog: float | None = None
-    """Give each run a NOTIFY_SOCKET, and count it as hung when no keep-alive comes for so
-    long (sd_notify(3)); None = no socket, no watchdog."""
     notify: bool = False
-    """Tell the service manager at our own NOTIFY_SOCKET when the command is ready."""
     health_command: str = ""
-    """What /bin/sh runs to find out whether the command is healthy; empty = nothing."""
     health_interval: float = 30.0
-    """From the start, and from the end of each check, to the next one."""
     health_timeout: float = 30.0
-    """A check that takes longer is killed, and has failed."""
     health_start_period: float = 0.0
-    """Failures of checks begun so soon after the start do not count, until one succeeds."""
     health_retries: int = 3
-    """So many failures in a row make the command unhealthy."""
     oom_score_adj: int | None = None
-    """How much rather than others the out-of-memory killer takes the command (proc(5))."""
     run_directory: str = ""
-    """Where the socket for status and control is made; empty = none."""
     termination_log: str = ""
-    """The file that tells why rebound ended with a status other than 0; empty = none."""
     log_format: str = "text"
-    """`text`, or `json`: an object a line."""
     verbosity: str = "normal"
-    """`quiet` (errors only), `normal` or `verbose`."""
 
-    def __init__(self, *values: object, **named: object) -> None:
-        super().__init__(*values, **named)
-        for field, choices in _CHOICES:
-            _require(getattr(self, field) in choices, field, f"one of {', '.join(choices)}")
-        for field in ("max_restarts", "burst", "restart_delay", "max_delay", "reset_after"):
-            _require(_is_finite(getattr(self, field)), field, "a finite number from 0")
-        for field in ("max_restarts_window", "stop_timeout"):
-            value = getattr(self, field)
-            _require(value is None or _is_finite(value), field, "None or a finite number from 0")
-        _require(_is_finite(self.health_start_period), "health_start_period", "a number from 0")
-        for field in ("health_interval", "health_timeout", "health_retries"):
-            value = getattr(self, field)
-            _require(_is_finite(value) and value > 0, field, "a finite number above 0")
-        _require(
-            self.watchdog is None or (_is_finite(self.watchdog) and self.watchdog > 0),
-            "watchdog",
-            "None or a finite number above 0",
-        )
-        _require("\0" not in self.health_command, "health_command", "without NUL characters")
-        _require(
-            self.oom_score_adj is None or _is_oom_score_adj(self.oom_score_adj),
-            "oom_score_adj",
-            "None or -1000 to 1000",
-        )
-        _require(
-            all(can_mean_stop(signo) for signo in self.stop_signals),
-            "stop_signals",
-            "numbers of signals, without KILL, STOP, CHLD, CONT, TSTP, TTIN and TTOU",
-        )
-        for field in ("drain_signal", "parent_death_signal"):
-            signo = getattr(self, field)
-            _require(signo is None or _is_signal(signo), field, "None or a signal's number")
-        for source, target in self.rewrite:
-            valid = _is_signal(source) and (target == 0 or _is_signal(target))
-            _require(valid, "rewrite", "pairs of signal numbers, 0 in second place for none")
+    if not TYPE_CHECKING:  # see Record
+
+        def __init__(self, *values: object, **named: object) -> None:
+            super().__init__(*values, **named)
+            for field, value in self.__dict__.items():
+                _check(field, value)
 
     @property
     def in_own_group(self) -> bool:
@@ -144,29 +155,148 @@ class Config(Record):
         return self.own_group or self.signal_group or self.kill_group
 
 
-def _require(condition: bool, field: str, allowed: str) -> None:
-    if not condition:
-        raise ValueError(f"{field} must be {allowed}")
+# --- What is allowed in each field ------------------------------------------------------
 
 
-def _is_finite(value: float) -> bool:
-    return 0 <= value < float("inf")
+def _check(field: str, value: object) -> None:
+    allowed, is_allowed = _RULES[field]
+    if not is_allowed(value):
+        raise ValueError(f"{field} must be {allowed}, not {value!r}")
 
 
-def _is_oom_score_adj(value: int) -> bool:
-    return _LOWEST_OOM_SCORE_ADJ <= value <= _HIGHEST_OOM_SCORE_ADJ
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_signal(value: int) -> bool:
-    return 1 <= value <= signals.LAST
+def _is_time(value: object) -> bool:
+    return (_is_whole(value) or isinstance(value, float)) and 0 <= value <= _LONGEST_TIME
 
 
-def can_mean_stop(signo: int) -> bool:
-    """Whether a signal may begin the shutdown: those that have another meaning to rebound may not.
+def _is_period(value: object) -> bool:
+    return _is_time(value) and value != 0
+
+
+def _is_oom_score_adj(value: object) -> bool:
+    return _is_whole(value) and _LOWEST_OOM_SCORE_ADJ <= value <= _HIGHEST_OOM_SCORE_ADJ
+
+
+def _is_signal(value: object) -> bool:
+    return _is_whole(value) and 1 <= value <= signals.LAST
+
+
+def can_mean_stop(value: object) -> bool:
+    """Whether it is a signal that may begin the shutdown: those with another meaning may not.
 
     KILL and STOP cannot be caught, CHLD tells of children, the others are job control's.
     """
-    return _is_signal(signo) and signo not in _NEVER_A_STOP
+    return _is_signal(value) and value not in _NEVER_A_STOP
+
+
+def _are_stop_signals(value: object) -> bool:
+    return isinstance(value, frozenset) and all(map(can_mean_stop, value))
+
+
+def _is_rewrite(value: object) -> bool:
+    return isinstance(value, tuple) and all(
+        isinstance(pair, tuple)
+        and len(pair) == 2
+        and _is_signal(pair[0])
+        and (_is_signal(pair[1]) or (_is_whole(pair[1]) and pair[1] == 0))
+        for pair in value
+    )
+
+
+def _is_status_set(value: object) -> bool:
+    return (
+        isinstance(value, StatusSet)
+        and isinstance(value.codes, frozenset)
+        and isinstance(value.signals, frozenset)
+        and all(_is_whole(code) and 0 <= code <= 255 for code in value.codes)
+        and all(_is_signal(signo) for signo in value.signals)
+    )
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Whether it can be handed to the system: as C strings have it, and as Python encodes."""
+    if not isinstance(value, str):
+        return False
+    try:
+        return b"\0" not in value.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_shell_command(value: object) -> bool:
+    return _is_text(value) and (not value or bool(value.strip()))
+
+
+def _choice(choices: tuple[str, ...]) -> Rule:
+    return f"one of {', '.join(choices)}", lambda value: value in choices
+
+
+def _or_none(rule: Rule) -> Rule:
+    allowed, is_allowed = rule
+    return f"None or {allowed}", lambda value: value is None or is_allowed(value)
+
+
+_COUNT: Rule = ("a whole number from 0", lambda value: _is_whole(value) and value >= 0)
+_TIME: Rule = ("a number of seconds from 0 to 1e24", _is_time)
+_PERIOD: Rule = ("a number of seconds above 0, up to 1e24", _is_period)
+_SIGNAL: Rule = (f"a signal's number (1 to {signals.LAST})", _is_signal)
+_FLAG: Rule = ("True or False", lambda value: isinstance(value, bool))
+_PATH: Rule = ("a path without NUL characters, or empty", _is_text)
+_STATUSES: Rule = (
+    f"a StatusSet with frozensets of exit statuses (0 to 255) and signals (1 to {signals.LAST})",
+    _is_status_set,
+)
+
+_RULES: dict[str, Rule] = {
+    "restart": _choice(RESTART_CHOICES),
+    "max_restarts": _COUNT,
+    "max_restarts_window": _or_none(_TIME),
+    "restart_delay": _TIME,
+    "burst": _COUNT,
+    "max_delay": _TIME,
+    "reset_after": _TIME,
+    "success": _STATUSES,
+    "no_restart": _STATUSES,
+    "own_group": _FLAG,
+    "signal_group": _FLAG,
+    "kill_group": _FLAG,
+    "rewrite": (
+        f"a tuple of (from, to) pairs of signals' numbers (1 to {signals.LAST}), to 0 for none",
+        _is_rewrite,
+    ),
+    "stop_signals": (
+        "a frozenset of signals' numbers, without KILL, STOP, CHLD, CONT, TSTP, TTIN and TTOU",
+        _are_stop_signals,
+    ),
+    "drain_signal": _or_none(_SIGNAL),
+    "stop_timeout": _or_none(_TIME),
+    "parent_death_signal": _or_none(_SIGNAL),
+    "watchdog": _or_none(_PERIOD),
+    "notify": _FLAG,
+    "health_command": (
+        "a shell command without NUL characters, or empty",
+        _is_shell_command,
+    ),
+    "health_interval": _PERIOD,
+    "health_timeout": _PERIOD,
+    "health_start_period": _TIME,
+    "health_retries": (
+        "a whole number from 1",
+        lambda value: _is_whole(value) and value >= 1,
+    ),
+    "oom_score_adj": _or_none(("a whole number from -1000 to 1000", _is_oom_score_adj)),
+    "run_directory": _PATH,
+    "termination_log": _PATH,
+    "log_format": _choice(LOG_FORMATS),
+    "verbosity": _choice(VERBOSITIES),
+}
+"""For each field what is allowed, in words and as a test."""
+
+
+# --- How values are written as text -----------------------------------------------------
 
 
 def parse_duration(text: str) -> float:

@@ -14,30 +14,34 @@ if TYPE_CHECKING:
 # --- Events -------------------------------------------------------------------------
 
 
-class Begin(Record):
+class Event(Record):
+    """Something that happened."""
+
+
+class Begin(Event):
     """rebound is ready to start the command."""
 
 
-class Started(Record):
+class Started(Event):
     """The command was spawned and its exec succeeded."""
 
     pid: int
 
 
-class ForkFailed(Record):
+class ForkFailed(Event):
     """The system had no process, memory or descriptor to spare: worth another try."""
 
     error: str
 
 
-class ExecFailed(Record):
+class ExecFailed(Event):
     """The command could not be executed; `status` is what a shell would show for it."""
 
     error: str
     status: ExitStatus
 
 
-class Exited(Record):
+class Exited(Event):
     """A child ended, and has been reaped.  As an event: that child was the command."""
 
     pid: int
@@ -48,135 +52,137 @@ class Exited(Record):
     """Whether it was the kernel's out-of-memory killer."""
 
 
-class StopRequested(Record):
+class StopRequested(Event):
     """SIGTERM, SIGINT or a terminal's hang-up.  `delivered`: the command has it already."""
 
     signo: int
     delivered: bool = False
 
 
-class SignalReceived(Record):
+class SignalReceived(Event):
     """Any other signal.  `value` is that of sigqueue(3), None for a plain kill(2)."""
 
     signo: int
     value: int | None = None
 
 
-class ChildrenReaped(Record):
+class ChildrenReaped(Event):
     """Adopted processes ended; the processes that they leave behind are adopted now."""
 
 
-class NoChildren(Record):
+class NoChildren(Event):
     """No child is left, alive or dead: wait(2) said ECHILD."""
 
 
-class NoneKillable(Record):
+class NoneKillable(Event):
     """No child is left but those that rebound may not signal (EPERM)."""
 
 
-class Notified(Record):
+class Notified(Event):
     """The command sent a message to its NOTIFY_SOCKET."""
 
     message: Message
 
 
-class HealthChecked(Record):
+class HealthChecked(Event):
     """The health command ended, and has been reaped."""
 
     status: ExitStatus
 
 
-class HealthUnknown(Record):
+class HealthUnknown(Event):
     """The health command could not be started."""
 
     error: str
 
 
-class RestartRequested(Record):
+class RestartRequested(Event):
     """Somebody with the right to do so asks for a new run; answered by RestartAnswered."""
 
 
-class DeadlinePassed(Record):
+class DeadlinePassed(Event):
     """The time in `Service.deadline` has come: the first of the timers below is due."""
 
 
-class BackoffOver(Record):
+class BackoffOver(Event):
     """The next start is due."""
 
 
-class StopTimeoutOver(Record):
+class StopTimeoutOver(Event):
     """What is left of the shutdown has had its time."""
 
 
-class KillDue(Record):
+class KillDue(Event):
     """A run that was told to end has had its time."""
 
 
-class WatchdogExpired(Record):
+class WatchdogExpired(Event):
     """The command has given no sign of life for too long."""
 
 
-class CheckDue(Record):
+class CheckDue(Event):
     """It is time for the next health check."""
 
 
-class CheckTimeoutOver(Record):
+class CheckTimeoutOver(Event):
     """The health check has had its time."""
 
-
-Event = Record
 
 # --- Actions ------------------------------------------------------------------------
 
 
-class Start(Record):
+class Action(Record):
+    """Something to be done."""
+
+
+class Start(Action):
     """Spawn the command; answered by Started, ForkFailed or ExecFailed."""
 
 
-class SignalCommand(Record):
+class SignalCommand(Action):
     """Send a signal to the command, or to its group if so configured."""
 
     signo: int
     value: int | None = None
 
 
-class AskAdopted(Record):
+class AskAdopted(Action):
     """Send a signal to each child that has not been asked to stop yet."""
 
     signo: int
 
 
-class SignalChildren(Record):
+class SignalChildren(Action):
     """Pass a further signal on to every child that still runs."""
 
     signo: int
 
 
-class KillChildren(Record):
+class KillChildren(Action):
     """SIGKILL every child; the new names among them are logged."""
 
 
-class CheckHealth(Record):
+class CheckHealth(Action):
     """Start the health command; answered by HealthChecked or HealthUnknown."""
 
 
-class KillCheck(Record):
+class KillCheck(Action):
     """SIGKILL the health command, with its group."""
 
 
-class TellManager(Record):
+class TellManager(Action):
     """Send lines to rebound's own service manager (sd_notify(3))."""
 
     text: str
 
 
-class RestartAnswered(Record):
+class RestartAnswered(Action):
     """Tell those who requested a restart that it was made, or why not."""
 
     error: str = ""
 
 
-class Log(Record):
+class Log(Action):
     """A line for the log, at level `error`, `info` or `debug`.
 
     `text` is for people; `event` and the fields, for programs, keep their names.
@@ -186,6 +192,3 @@ class Log(Record):
     event: str
     text: str
     fields: Mapping[str, object] | None = None
-
-
-Action = Record

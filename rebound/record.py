@@ -10,6 +10,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # read as true by type checkers; spares the import of `typing`
 if TYPE_CHECKING:
+    from inspect import Signature
     from typing import dataclass_transform
 else:
 
@@ -18,47 +19,83 @@ else:
         return lambda cls: cls
 
 
+class _Signature:
+    """What `help` and editors show as a class's parameters.
+
+    It is made when somebody asks, who has `inspect` loaded: a start must not load it.
+    """
+
+    def __get__(self, _record: object, cls: type[Record]) -> Signature:
+        from inspect import Parameter, Signature
+
+        kind, empty = Parameter.POSITIONAL_OR_KEYWORD, Parameter.empty
+        types = cls.__annotations__
+        return Signature(
+            [
+                Parameter(name, kind, default=getattr(cls, name, empty), annotation=types[name])
+                for name in cls._fields
+            ]
+        )
+
+
 @dataclass_transform(frozen_default=True)
 class Record:
     """Base of value types: fields are the class's annotations, in order.
 
     A class attribute of the same name is the field's default.  Equality, hash and repr
-    go by the fields.  Raises `TypeError` for missing, unknown or surplus values.
+    go by the fields.  Raises `TypeError` for missing, unknown or surplus values.  A class
+    that has fields cannot be derived from: type checkers would count its fields, too.
     """
 
     _fields: tuple[str, ...] = ()
     _required = 0
+    __signature__ = _Signature()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        for base in cls.__bases__:
+            if getattr(base, "_fields", ()):
+                raise TypeError(
+                    f"{cls.__name__}: cannot derive from {base.__name__}, it has fields"
+                )
         cls._fields = tuple(cls.__annotations__)
         cls._required = sum(not hasattr(cls, name) for name in cls._fields)
 
-    def __init__(self, *values: object, **named: object) -> None:
-        fields = self._fields
-        if not named and self._required <= len(values) <= len(fields):
-            self.__dict__.update(zip(fields, values))  # noqa: B905  the short way, for speed
-            return
-        if len(values) > len(fields):
-            raise TypeError(f"{type(self).__name__} takes at most {len(fields)} values")
-        given = dict(zip(fields, values, strict=False))
-        for name, value in named.items():
-            if name in given or name not in fields:
-                raise TypeError(f"{type(self).__name__}: unexpected value for {name!r}")
-            given[name] = value
-        for name in fields:
-            if name not in given and not hasattr(type(self), name):
-                raise TypeError(f"{type(self).__name__}: no value for {name!r}")
-        self.__dict__.update(given)
+    if not TYPE_CHECKING:  # type checkers make a typed one for each class
+
+        def __init__(self, *values: object, **named: object) -> None:
+            fields = self._fields
+            if not named and self._required <= len(values) <= len(fields):
+                self.__dict__.update(zip(fields, values))  # noqa: B905  the short way, for speed
+                return
+            if len(values) > len(fields):
+                raise TypeError(f"{type(self).__name__} takes at most {len(fields)} values")
+            given = dict(zip(fields, values, strict=False))
+            for name, value in named.items():
+                if name in given:
+                    raise TypeError(f"{type(self).__name__}: two values for {name!r}")
+                if name not in fields:
+                    allowed = f"its fields: {', '.join(fields)}"
+                    raise TypeError(f"{type(self).__name__} has no field {name!r} ({allowed})")
+                given[name] = value
+            for name in fields:
+                if name not in given and not hasattr(type(self), name):
+                    raise TypeError(f"{type(self).__name__}: no value for {name!r}")
+            self.__dict__.update(given)
 
     def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable")
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self._fields)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._values() == other._values()
+        if not isinstance(other, Record) or type(self) is not type(other):
+            return False
+        return self._values() == other._values()
 
     def __hash__(self) -> int:
         return hash((type(self), self._values()))

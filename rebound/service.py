@@ -54,16 +54,21 @@ from rebound.restart import HUNG, REQUESTED, STOP_SIGNALS, UNHEALTHY, Decision, 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Literal
 
-STARTING = "STARTING"  # the command is being spawned
-RUNNING = "RUNNING"  # it runs
-RESTARTING = "RESTARTING"  # it was told to end, and is started again then
-BACKOFF = "BACKOFF"  # it does not run, and is started again when that is over
-STOPPING = "STOPPING"  # it was told to stop, and still runs
-DRAINING = "DRAINING"  # it is gone; adopted processes were asked to stop
-KILLING = "KILLING"  # the stop timeout is over; all that is left is killed
-ENDED = "ENDED"  # nothing is left
+    State = Literal[
+        "STARTING", "RUNNING", "RESTARTING", "BACKOFF", "STOPPING", "DRAINING", "KILLING", "ENDED"
+    ]
+    Handler = Callable[[Any, Any, float], list[Action]]  # (service, event, now)
+
+STARTING: State = "STARTING"  # the command is being spawned
+RUNNING: State = "RUNNING"  # it runs
+RESTARTING: State = "RESTARTING"  # it was told to end, and is started again then
+BACKOFF: State = "BACKOFF"  # it does not run, and is started again when that is over
+STOPPING: State = "STOPPING"  # it was told to stop, and still runs
+DRAINING: State = "DRAINING"  # it is gone; adopted processes were asked to stop
+KILLING: State = "KILLING"  # the stop timeout is over; all that is left is killed
+ENDED: State = "ENDED"  # nothing is left
 
 OWN_END_STOP_TIMEOUT = 30.0
 """Seconds that adopted processes get when the command ended by itself: no container
@@ -110,11 +115,11 @@ class Run:
 class Service:
     """One command under supervision.  `name` is what the log calls it."""
 
-    TRANSITIONS: dict[tuple[str, type[Event]], Callable[[Any, Any, float], list[Action]]]
+    TRANSITIONS: dict[tuple[State, type[Event]], Handler]
     """What is done about an event in a state; set below."""
 
     def __init__(self, name: str, config: Config, policy: RestartPolicy) -> None:
-        self.state = STARTING
+        self.state: State = STARTING
         self.since = 0.0
         """When that state began."""
         self.deadline: float | None = None

@@ -30,12 +30,13 @@ NEVER = {
     "_json": "the faster half of json, which does without",
     "_py_abc": "the stand-in for _abc",
     "_pyio": "the stand-in for _io",
+    "inspect": "for help(rebound.Config), in Python's own shell",
     "nt": "Windows",
     "ntpath": "Windows",
     "os.path": "made by os, of posixpath",
     "winreg": "Windows",
 }
-"""Modules that the standard library imports in some other place than here."""
+"""Modules that are imported in some other place than in this program."""
 
 ALIASES = {"collections.abc"}
 """Modules that another one makes from Python 3.13 on: `collections`, of `_collections_abc`."""

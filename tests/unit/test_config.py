@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import decimal
+import inspect
 import math
 import re
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebound import config
-from rebound.config import Config
+from rebound.config import Config, parse_statuses
 from rebound.exitstatus import StatusSet
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -53,29 +56,110 @@ def test_each_group_option_gives_the_command_its_own_group(field: str) -> None:
 
 
 TIMES = ("restart_delay", "max_delay", "reset_after", "max_restarts_window", "stop_timeout")
-COUNTS = ("max_restarts", "burst")
+TIMES += ("health_start_period",)
+PERIODS = ("watchdog", "health_interval", "health_timeout")
+COUNTS = ("max_restarts", "burst", "health_retries")
 SIGNALS = ("drain_signal", "parent_death_signal")
+FLAGS = ("own_group", "signal_group", "kill_group", "notify")
+STATUSES = ("success", "no_restart")
+PATHS = ("run_directory", "termination_log")
+TEXTS = (*PATHS, "health_command", "restart", "log_format", "verbosity")
 OUT_OF_RANGE: list[tuple[str, object]] = [
     *((field, value) for field in TIMES + COUNTS for value in (-1, math.inf, math.nan)),
     *((field, value) for field in SIGNALS for value in (-1, 0, 65)),
     *(("rewrite", (pair,)) for pair in ((0, 15), (65, 15), (15, 65), (15, -1))),
-    *((field, "sometimes") for field in ("restart", "verbosity")),
+    *((field, "sometimes") for field in ("restart", "verbosity", "log_format")),
+    *((field, 10**400) for field in TIMES),
+    *((field, value) for field in PERIODS for value in (0, -1, math.inf, math.nan)),
+    *(("oom_score_adj", value) for value in (-1001, 1001)),
+    ("health_retries", 0),
+    *(("health_command", value) for value in (" ", "\n", "a\0b", "\ud800")),
+    *((field, value) for field in PATHS for value in ("a\0b", "\ud800")),
+    *((field, StatusSet(frozenset({256}))) for field in STATUSES),
+    *((field, StatusSet(frozenset(), frozenset({0}))) for field in STATUSES),
+]
+NOT_NUMBERS: list[object] = ["3", b"3", True, [3], 3j, decimal.Decimal(3)]
+OF_ANOTHER_TYPE: list[tuple[str, object]] = [
+    *((field, value) for field in TIMES + PERIODS + COUNTS for value in NOT_NUMBERS),
+    *((field, value) for field in SIGNALS for value in (*NOT_NUMBERS, 15.0, "TERM")),
+    *(("oom_score_adj", value) for value in (*NOT_NUMBERS, 1.0)),
+    *((field, value) for field in COUNTS for value in (None, 3.0)),
+    *((field, None) for field in ("restart_delay", "max_delay", "reset_after")),
+    *((field, value) for field in FLAGS for value in (0, 1, None, "yes")),
+    *((field, value) for field in TEXTS for value in (None, 1, b"text", False, [])),
+    *((field, value) for field in STATUSES for value in (None, 78, "78", {78}, frozenset({78}))),
+    *((field, StatusSet({78})) for field in STATUSES),  # type: ignore[arg-type]
+    *((field, StatusSet(frozenset({"78"}))) for field in STATUSES),  # type: ignore[arg-type]
+    *(("rewrite", value) for value in (None, (15, 2), [(15, 2)], {15: 2}, ((15,),), ((15, 2, 3),))),
+    *(
+        ("rewrite", value)
+        for value in (([15, 2],), (("TERM", "INT"),), ((15, None),), ((15, False),))
+    ),
 ]
 
 
-@pytest.mark.parametrize(("field", "value"), OUT_OF_RANGE)
-def test_a_value_out_of_range_is_refused(field: str, value: Any) -> None:
-    """And named."""
-    with pytest.raises(ValueError, match=f"^{field} must be "):
+@pytest.mark.parametrize(("field", "value"), OUT_OF_RANGE + OF_ANOTHER_TYPE)
+def test_a_value_that_is_not_allowed_is_refused(field: str, value: Any) -> None:
+    """The error names the field, what is allowed, and the value."""
+    with pytest.raises(ValueError, match=rf"^{field} must be .+, not {re.escape(repr(value))}$"):
         Config(**{field: value})
 
 
+def test_a_value_is_checked_however_it_is_given() -> None:
+    """In order, too."""
+    with pytest.raises(ValueError, match=r"^max_restarts must be .+, not '3'$"):
+        Config("always", "3")  # type: ignore[arg-type]
+
+
+def test_the_defaults_are_allowed() -> None:
+    """They are not checked when a Config is made; nor is any field without its rule."""
+    given = {name: getattr(Config, name) for name in Config._fields}
+    assert Config(**given) == Config()
+
+
+def test_an_unknown_field_is_refused() -> None:
+    """With all that there are, among them the one that was meant."""
+    with pytest.raises(TypeError, match=r"^Config has no field 'max_restart' \(.* max_restarts,"):
+        Config(max_restart=3)  # type: ignore[call-arg]
+
+
+def test_each_field_is_documented() -> None:
+    """With its type and default, in order, and with a meaning; `help` shows it."""
+    text = inspect.getdoc(Config) or ""
+    documented = re.findall(r"^(\w+): (.+) = (.+)\n    \S", text, re.MULTILINE)
+    assert documented == [
+        (name, kind, repr(getattr(Config, name))) for name, kind in Config.__annotations__.items()
+    ]
+    times = [name for name, kind in Config.__annotations__.items() if "float" in kind]
+    assert re.findall(r"^(\w+): .+\n    Seconds\b", text, re.MULTILINE) == times
+
+
+def test_the_signature_is_the_fields() -> None:
+    """As `help` and editors show it."""
+    signature = inspect.signature(Config)
+    assert [*signature.parameters] == [*Config._fields]
+    assert signature.bind(max_restarts=3).arguments == {"max_restarts": 3}
+    assert all(
+        parameter.default == getattr(Config, name)
+        for name, parameter in signature.parameters.items()
+    )
+
+
 IN_RANGE: list[tuple[str, object]] = [
-    *((field, value) for field in TIMES for value in (0, 0.001, 1e9)),
-    *((field, value) for field in COUNTS for value in (0, 1, 999)),
-    *((field, value) for field in SIGNALS for value in (None, 1, 64)),
+    *((field, value) for field in TIMES for value in (0, 0.001, 1e9, 1e24)),
+    *((field, value) for field in COUNTS for value in (1, 999)),
+    *((field, 0) for field in ("max_restarts", "burst")),
+    *((field, value) for field in PERIODS for value in (1, 0.001, 1e24)),
+    *((field, value) for field in SIGNALS for value in (None, 1, 64, signal.SIGTERM)),
+    *(("oom_score_adj", value) for value in (None, -1000, 0, 1000)),
+    *((field, value) for field in FLAGS for value in (True, False)),
+    *((field, value) for field in PATHS for value in ("", "/a b", "\udcff")),
+    *(("health_command", value) for value in ("", "a\nb", "\udcff")),
+    *((field, parse_statuses("0,255,TERM")) for field in STATUSES),
     ("max_restarts_window", None),
     ("stop_timeout", None),
+    ("watchdog", None),
+    ("rewrite", ()),
     ("rewrite", ((1, 64), (64, 0))),
     *(("restart", value) for value in ("on-failure", "always", "never")),
     *(("verbosity", value) for value in ("quiet", "normal", "verbose")),

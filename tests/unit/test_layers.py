@@ -24,8 +24,8 @@ LOWER = {name: LAYERS[:place] for place, name in enumerate(LAYERS)}
 LOWER["options"] = LAYERS[: LAYERS.index("notify")]
 LOWER["jsontext"] = ()
 
-STANDARD_LIBRARY = {"signals": {"_signal"}}
-"""What a pure module needs of it: the signals' numbers."""
+STANDARD_LIBRARY = {"signals": {"_signal"}, "record": {"inspect"}}
+"""What a pure module needs of it: the signals' numbers; and for `help`, which loads it anyway."""
 
 ON_DEMAND = {"cgroup", "checker", "client", "control", "health", "jsonlog", "jsontext", "libc"}
 ON_DEMAND |= {"manager", "notify", "notifysocket", "runsocket", "status", "termination", "watched"}

@@ -48,8 +48,8 @@ def test_a_class_attribute_is_the_default(point: Point) -> None:
         (lambda: Point(y=2), "'x'"),
         (lambda: Point(1, 2, 3), "at most 2"),
         (lambda: Point(1, 2, 3, y=4), "at most 2"),
-        (lambda: Point(1, x=2), "'x'"),
-        (lambda: Point(1, z=2), "'z'"),
+        (lambda: Point(1, x=2), "two values for 'x'"),
+        (lambda: Point(1, z=2), r"Point has no field 'z' \(its fields: x, y\)"),
         (lambda: Empty(1), "at most 0"),
     ],
 )
@@ -61,12 +61,39 @@ def test_missing_unknown_and_surplus_values_are_refused(
         make()
 
 
+def test_fields_are_not_inherited() -> None:
+    """A type checker would count those of the base, which at run time are not there."""
+    with pytest.raises(TypeError, match="cannot derive from Point, it has fields"):
+
+        class _Point3D(Point):
+            z: int
+
+    with pytest.raises(TypeError, match="cannot derive from Point, it has fields"):
+
+        class _NamedPoint(Empty, Point):
+            pass
+
+
+def test_a_class_without_fields_may_be_a_base() -> None:
+    """As the one of all events."""
+
+    class Pair(Empty):
+        x: int
+        y: int = 7
+
+    assert repr(Pair(1)).endswith("Pair(x=1, y=7)")
+    assert isinstance(Pair(1), Empty)
+    assert Empty() == Empty()
+
+
 def test_fields_cannot_be_assigned() -> None:
-    """Neither known nor new ones."""
+    """Neither known nor new ones; nor deleted, by which the default would come back."""
     point = Point(1, 2)
     for name in ("x", "z"):
         with pytest.raises(AttributeError, match="Point is immutable"):
             setattr(point, name, 3)
+    with pytest.raises(AttributeError, match="Point is immutable"):
+        del point.y
     assert point == Point(1, 2)
 
 
