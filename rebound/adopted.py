@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rebound import linux, signals
+from rebound import events, linux, signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 _MOST_NAMES = 10
 """How many processes one line of the log names."""
+
+_MOST_NAMES_BESIDES = 5
+"""The same where the line is about something else."""
 
 
 class Adopted:
@@ -30,34 +33,60 @@ class Adopted:
         self._asked.discard(pid)
         self._killed.discard(pid)
 
-    def ask(self, signo: int, others: Collection[int]) -> bool:
-        """Send a signal to each child that has not been asked yet, but for the `others`.
+    def ask(
+        self, signo: int, spared_sessions: Collection[int], others: Collection[int]
+    ) -> events.Event | None:
+        """Ask each child to stop that has not been asked yet, but for the `others`.
 
-        False if there is no child at all.
+        Those in a spared session are not asked.  Returns what is to be known of those left.
         """
         if not linux.has_children():  # as mostly: spares the look into /proc
-            return False
+            return events.NoChildren()
         if not linux.has_proc():
             text = "no /proc here, finding adopted processes by wait(2) alone"
             self._log.write("debug", "no_proc", text)
-        asked = linux.children(self._asked | set(others))
-        for pid in asked:
+        adopted = linux.children(others)
+        unasked = [pid for pid in adopted if pid not in self._asked]
+        spared = [pid for pid in unasked if linux.session_of(pid) in spared_sessions]
+        self._ask_each([pid for pid in unasked if pid not in spared], signo)
+        if spared:
+            return events.FiltersSpared()
+        # Where children cannot be listed, none found does not mean that none is left.
+        return None if adopted or not linux.has_proc() else events.NoneAdopted()
+
+    def _ask_each(self, pids: list[int], signo: int) -> None:
+        by_signal: dict[int, list[int]] = {}
+        for pid in pids:
             self._asked.add(pid)
-            self._send(pid, signo)
-        if asked:
-            by = signals.describe(signo)
-            names = _names(asked)
-            text = f"asking adopted processes to stop with {by}: {names}"
-            fields = {"signal": signals.name(signo), "count": len(asked), "processes": names}
-            self._log.write("info", "draining", text, fields)
-        return True
+            sent = _first_heeded(pid, signo)
+            by_signal.setdefault(sent, []).append(pid)
+            if sent:
+                self._send(pid, sent)
+        for sent, group in by_signal.items():
+            names = _names(group)
+            fields = {"signal": signals.name(sent), "count": len(group), "processes": names}
+            if sent:
+                text = f"asking adopted processes to stop with {signals.describe(sent)}: {names}"
+                self._log.write("info", "draining", text, fields)
+            else:
+                tried = ", ".join(map(signals.name, _asking_with(signo)))
+                text = f"cannot ask to stop what ignores {tried}: {names}"
+                self._log.write("error", "not_asked", text, {**fields, "signal": tried})
+
+    def name(self, others: Collection[int]) -> tuple[int, str]:
+        """Count the children but for the `others`, and name some of them.
+
+        Without /proc there are none to be named.
+        """
+        adopted = linux.children(others) if linux.has_proc() else []
+        return len(adopted), _names(adopted, _MOST_NAMES_BESIDES)
 
     def pass_on(self, signo: int) -> None:
-        """Send a signal to every child."""
+        """Send a signal to every child, or another one to those that ignore it."""
         for pid in linux.children():
-            self._send(pid, signo)
+            self._send(pid, _first_heeded(pid, signo) or signo)
 
-    def kill(self) -> bool:
+    def kill(self, why: str) -> bool:
         """SIGKILL every child; False if there are some, and none may be killed (EPERM)."""
         children = linux.children()
         refused = [pid for pid in children if linux.send(pid, signals.SIGKILL)]
@@ -66,7 +95,7 @@ class Adopted:
         if killed:
             names = _names(killed)
             fields = {"count": len(killed), "processes": names}
-            text = f"stop timeout is over, killing {names}"
+            text = f"{why}, killing {names}"
             self._log.write("error", "killing", text, fields)
         if children and len(refused) == len(children):
             names = _names(refused)
@@ -87,8 +116,25 @@ class Adopted:
             self._log.write("error", "signal_failed", text, fields)
 
 
-def _names(pids: list[int]) -> str:
-    names = [linux.process_name(pid) for pid in pids[:_MOST_NAMES]]
-    if len(pids) > _MOST_NAMES:
-        names.append(f"and {len(pids) - _MOST_NAMES} more")
+def _asking_with(signo: int) -> list[int]:
+    """List the signals that ask to stop, in the order in which they are tried."""
+    return list(dict.fromkeys((signo, signals.SIGTERM, signals.SIGHUP)))
+
+
+def _first_heeded(pid: int, signo: int) -> int:
+    """Return the first of them that a process does not ignore; 0 if it ignores all.
+
+    A shell sets INT to ignored for its jobs with &; an interactive one ignores TERM itself.
+    """
+    ignored = linux.ignored_signals(pid)
+    for asking in _asking_with(signo):
+        if asking not in ignored:
+            return asking
+    return 0
+
+
+def _names(pids: list[int], most: int = _MOST_NAMES) -> str:
+    names = [linux.process_name(pid) for pid in pids[:most]]
+    if len(pids) > most:
+        names.append(f"and {len(pids) - most} more")
     return ", ".join(names)

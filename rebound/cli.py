@@ -83,12 +83,8 @@ def _inherited() -> linux.Inherited:
     told = sys._xoptions.get("rebound")  # "MASK,IGNORED", two hexadecimal bit sets
     if not isinstance(told, str):
         return seen
-    mask, ignored = (_signal_set(int(bits, 16)) for bits in told.split(","))
+    mask, ignored = (signals.from_bits(int(bits, 16)) for bits in told.split(","))
     return linux.Inherited(mask, ignored)
-
-
-def _signal_set(bits: int) -> frozenset[int]:
-    return frozenset(signo for signo in range(1, signals.LAST + 1) if bits >> (signo - 1) & 1)
 
 
 def _environment() -> dict[bytes, bytes]:

@@ -69,6 +69,8 @@ class Config(Record):
         Forward signals to that whole group; implies own_group.
     kill_group: bool = False
         SIGKILL what a crashed run left in its group; implies own_group.
+    fresh: bool = False
+        Before each restart, ask what the last run left behind to stop, and SIGKILL it after 10 s.
     rewrite: tuple[tuple[int, int], ...] = ()
         (from, to) pairs of signals' numbers: send `to` instead of `from`; 0 = send nothing.
     stop_signals: frozenset[int] = frozenset()
@@ -124,6 +126,7 @@ class Config(Record):
     own_group: bool = False
     signal_group: bool = False
     kill_group: bool = False
+    fresh: bool = False
     rewrite: tuple[tuple[int, int], ...] = ()
     stop_signals: frozenset[int] = frozenset()
     drain_signal: int | None = None
@@ -263,6 +266,7 @@ _RULES: dict[str, Rule] = {
     "own_group": _FLAG,
     "signal_group": _FLAG,
     "kill_group": _FLAG,
+    "fresh": _FLAG,
     "rewrite": (
         f"a tuple of (from, to) pairs of signals' numbers (1 to {signals.LAST}), to 0 for none",
         _is_rewrite,

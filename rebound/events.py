@@ -78,6 +78,18 @@ class NoneKillable(Event):
     """No child is left but those that rebound may not signal (EPERM)."""
 
 
+class FiltersSpared(Event):
+    """Some adopted processes of the command's session were not asked to stop yet."""
+
+
+class NoneAdopted(Event):
+    """No child is left but those that rebound has started itself."""
+
+
+class SignalRefused(Event):
+    """rebound may not signal the command (EPERM): it runs as another user now."""
+
+
 class Notified(Event):
     """The command sent a message to its NOTIFY_SOCKET."""
 
@@ -116,6 +128,14 @@ class KillDue(Event):
     """A run that was told to end has had its time."""
 
 
+class KillOverdue(Event):
+    """What was sent SIGKILL has had its time to be gone."""
+
+
+class FiltersDue(Event):
+    """What the command's session left behind has had its time to end by itself."""
+
+
 class WatchdogExpired(Event):
     """The command has given no sign of life for too long."""
 
@@ -140,16 +160,25 @@ class Start(Action):
 
 
 class SignalCommand(Action):
-    """Send a signal to the command, or to its group if so configured."""
+    """Send a signal to the command, or to its group if so configured.
+
+    Answered by SignalRefused if that is not permitted, unless the signal is SIGCONT.
+    """
 
     signo: int
     value: int | None = None
 
 
 class AskAdopted(Action):
-    """Send a signal to each child that has not been asked to stop yet."""
+    """Ask each adopted process to stop that has not been asked yet.
+
+    Each is sent the first of `signo`, SIGTERM and SIGHUP that it does not ignore.  Answered by
+    NoChildren, NoneAdopted or FiltersSpared where that is so.
+    """
 
     signo: int
+    spare_filters: bool = False
+    """Whether those in the command's session are not asked."""
 
 
 class SignalChildren(Action):
@@ -159,7 +188,13 @@ class SignalChildren(Action):
 
 
 class KillChildren(Action):
-    """SIGKILL every child; the new names among them are logged."""
+    """SIGKILL every child; the new names among them are logged.
+
+    Answered by NoneKillable if there are some, and none may be killed.
+    """
+
+    why: str
+    """For the log."""
 
 
 class CheckHealth(Action):
@@ -192,3 +227,5 @@ class Log(Action):
     event: str
     text: str
     fields: Mapping[str, object] | None = None
+    name_adopted: bool = False
+    """Whether the adopted processes that still run are to be named, too."""

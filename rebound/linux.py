@@ -268,6 +268,36 @@ def _is_child(pid: int) -> bool:
     return True
 
 
+def session_of(pid: int) -> int:
+    """Return the session of a process; 0 if that began outside of our PID namespace; -1 if gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
+
+
+def sessions_of_command(pid: int) -> tuple[int, int]:
+    """Return the sessions in which a command is, or was, that we started with this pid.
+
+    It is in ours, or leads one of its own: a process joins no other (setsid(2)).
+    """
+    return session_of(0), pid
+
+
+def ignored_signals(pid: int) -> Collection[int]:
+    """Return what a process ignores (SigIgn of proc(5)); nothing where /proc does not tell."""
+    if not has_proc():
+        return ()
+    try:
+        with open(f"/proc/{pid}/status", "rb") as status:
+            for line in status:
+                if line.startswith(b"SigIgn:"):
+                    return signals.from_bits(int(line.split()[1], 16))
+    except OSError:  # ESRCH, ENOENT: it is gone; EMFILE
+        pass
+    return ()
+
+
 def user_ids(pid: int) -> tuple[int, ...]:
     """Give the real, effective, saved and file system uid of a process; () without /proc."""
     try:

@@ -59,7 +59,11 @@ class Log:
     @property
     def is_verbose(self) -> bool:
         """Whether lines at level `debug` are written."""
-        return self._threshold >= _VERBOSE
+        return self.shows("debug")
+
+    def shows(self, level: str) -> bool:
+        """Whether a line at this level is written."""
+        return _LEVELS[level] <= self._threshold
 
     def close(self) -> None:
         """Close what was opened; the inherited descriptor stays."""
@@ -76,7 +80,7 @@ class Log:
 
         `text` is for people; for programs there is the JSON format, with `event` and `fields`.
         """
-        if _LEVELS[level] > self._threshold:
+        if not self.shows(level):
             return
         self._write_dropped()
         if self._dropped or not self._put(self._format(level, event, text, fields or {})):

@@ -153,6 +153,12 @@ OPTIONS = (
         _means("kill_group", True),
     ),
     Option(
+        ("--fresh",),
+        "",
+        "end what a run left behind (TERM, 10s later KILL) before the next",
+        _means("fresh", True),
+    ),
+    Option(
         ("--stop-signal",),
         "SIG,…",
         "signals that begin the shutdown, besides TERM and INT",

@@ -12,7 +12,9 @@ system, so each transition, legal or not, can be tested with a clock moved by ha
      │            v    v                            │
      └──────────  BACKOFF ──────────────────────────┘
 
-RUNNING may also be followed by DRAINING, when the command has ended for good.
+RUNNING may also be followed by DRAINING, when the command has ended for good; RESTARTING by
+RUNNING, when the command may not be signalled.  With --fresh, CLEARING comes between the end of
+a run and what follows it.
 """
 
 from __future__ import annotations
@@ -30,17 +32,22 @@ from rebound.events import (
     Event,
     ExecFailed,
     Exited,
+    FiltersDue,
+    FiltersSpared,
     ForkFailed,
     KillChildren,
     KillDue,
+    KillOverdue,
     Log,
     NoChildren,
+    NoneAdopted,
     NoneKillable,
     RestartAnswered,
     RestartRequested,
     SignalChildren,
     SignalCommand,
     SignalReceived,
+    SignalRefused,
     Start,
     Started,
     StopRequested,
@@ -57,13 +64,22 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     State = Literal[
-        "STARTING", "RUNNING", "RESTARTING", "BACKOFF", "STOPPING", "DRAINING", "KILLING", "ENDED"
+        "STARTING",
+        "RUNNING",
+        "RESTARTING",
+        "CLEARING",
+        "BACKOFF",
+        "STOPPING",
+        "DRAINING",
+        "KILLING",
+        "ENDED",
     ]
     Handler = Callable[[Any, Any, float], list[Action]]  # (service, event, now)
 
 STARTING: State = "STARTING"  # the command is being spawned
 RUNNING: State = "RUNNING"  # it runs
 RESTARTING: State = "RESTARTING"  # it was told to end, and is started again then
+CLEARING: State = "CLEARING"  # it is gone; what it left is asked to stop before the next start
 BACKOFF: State = "BACKOFF"  # it does not run, and is started again when that is over
 STOPPING: State = "STOPPING"  # it was told to stop, and still runs
 DRAINING: State = "DRAINING"  # it is gone; adopted processes were asked to stop
@@ -76,7 +92,15 @@ runtime counts then, and one that ignores its signal must not keep a dead servic
 
 TERM_PATIENCE = 10.0
 """Seconds from SIGTERM to SIGKILL when the command is unhealthy or to be restarted; what
-docker stop gives by default."""
+docker stop gives by default.  As long has what a run left behind, with --fresh."""
+
+KILL_PATIENCE = 10.0
+"""Seconds from SIGKILL until what is still there is waited for no longer: it may hang in the
+kernel (state D of proc(5)), or be in a frozen cgroup."""
+
+FILTER_PATIENCE = 0.2
+"""Seconds that processes of the command's session have to end by themselves before they are asked
+to: a filter of its output ends at the end of its input, and has lines to write until then."""
 
 FAILED = 1
 """Our exit status after a run that we had to end, and that then ended with status 0."""
@@ -88,7 +112,7 @@ frozen cgroup, a stopped virtual machine), and nor did those whose time it measu
 RETRY = 1.0
 """Seconds from a mistake of ours in handling a timer to the next attempt."""
 
-_PATIENCE = (StopTimeoutOver, KillDue, WatchdogExpired, CheckTimeoutOver)
+_PATIENCE = (StopTimeoutOver, KillDue, KillOverdue, WatchdogExpired, CheckTimeoutOver)
 """Timers that measure what others do; they begin anew after a pause."""
 
 _CAUSES = {"": "", HUNG: ", hung", UNHEALTHY: ", unhealthy", REQUESTED: ", restart requested"}
@@ -144,6 +168,9 @@ class Service:
         self._manager_told = False  # of READY=1
         self._ending = ""
         self._drain_signal = config.drain_signal or signals.SIGTERM
+        self._spares_filters = False
+        self._is_command_left = False  # it still runs, and is not waited for
+        self._next_start: tuple[float, Decision] = (0.0, Decision())  # after CLEARING
 
     @property
     def restarts(self) -> int:
@@ -175,6 +202,11 @@ class Service:
     def is_ready(self) -> bool:
         """Whether the command runs and, as far as it can be known, does its work."""
         return self.state == RUNNING
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it is waited for what runs have left behind to end."""
+        return self.state in (CLEARING, DRAINING, KILLING)
 
     @property
     def health_state(self) -> str:
@@ -369,8 +401,14 @@ class Service:
 
     def _restart(self, decision: Decision, now: float) -> list[Action]:
         actions = self._end_watching()
+        if self._config.fresh:
+            return [*actions, self._clear(decision, now)]
+        return [*actions, *self._start_in(decision, now)]
+
+    def _start_in(self, decision: Decision, now: float) -> list[Action]:
         if not decision.delay:
-            return [*actions, self._start()]
+            return [self._start()]
+        actions: list[Action] = []
         self._back_off(decision, now)
         fields = {"delay": round(decision.delay, 3)}
         wait = format_duration(decision.backoff or decision.delay)
@@ -378,8 +416,9 @@ class Service:
             actions.append(TellManager(f"STATUS={self.last_end}, next start in {wait}"))
         if decision.backoff:
             text = f"child failing rapidly, delaying restart by {wait}"
-            return [*actions, Log("info", "delayed", text, fields)]
-        return [*actions, Log("debug", "delayed", f"restart is due in {wait}", fields)]
+            return [*actions, Log("info", "delayed", text, fields, True)]
+        text = f"restart is due in {wait}"
+        return [*actions, Log("debug", "delayed", text, fields, True)]
 
     def _back_off(self, decision: Decision, now: float) -> None:
         self.state = BACKOFF
@@ -392,6 +431,37 @@ class Service:
     def _end_watching(self) -> list[Action]:
         """Give up what goes on beside a run."""
         return []
+
+    # --- Clearing away what a run left behind (--fresh) -------------------------------
+
+    def _clear(self, decision: Decision, now: float) -> Action:
+        self.state = CLEARING
+        self._next_start = (now + decision.delay, decision)
+        self._keep_timers()
+        self._set_timer(KillDue, now, TERM_PATIENCE)
+        self._spares_filters = True
+        return self._ask_adopted()
+
+    def _clear_further(self, _event: Event, _now: float) -> list[Action]:
+        if KillOverdue in self._timers:
+            return [self._kill_left_over()]
+        return [self._ask_adopted()]
+
+    def _kill_left_over(self) -> Action:
+        return KillChildren(f"{format_duration(TERM_PATIENCE)} after they were asked to stop")
+
+    def _clear_by_force(self, _event: KillDue, now: float) -> list[Action]:
+        self._set_timer(KillOverdue, now, KILL_PATIENCE)
+        return [self._kill_left_over()]
+
+    def _cleared(self, _event: Event, now: float) -> list[Action]:
+        due, decision = self._next_start
+        self._keep_timers()
+        rest = 0.0 if self._restart_requested else max(due - now, 0.0)
+        return self._start_in(Decision("", rest, rest and decision.backoff), now)
+
+    def _not_cleared(self, event: KillOverdue, now: float) -> list[Action]:
+        return [_still_there(), *self._cleared(event, now)]
 
     # --- Ending a run in order to restart it ----------------------------------------
 
@@ -431,10 +501,26 @@ class Service:
         self._restart_requested = False
         return [RestartAnswered(error)]
 
-    def _kill_run(self, _event: KillDue, _now: float) -> list[Action]:
+    def _kill_run(self, _event: KillDue, now: float) -> list[Action]:
+        self._set_timer(KillOverdue, now, KILL_PATIENCE)
         text = f"child (pid {self.run.pid}) does not end, killing it"
         log = Log("info", "killing_child", text, {"pid": self.run.pid})
         return [log, SignalCommand(signals.SIGKILL)]
+
+    def _run_not_killed(self, _event: KillOverdue, _now: float) -> list[Action]:
+        # There is never more than one run: it has to be waited for.
+        text = f"child (pid {self.run.pid}) was killed and is still there, waiting for it"
+        log = Log("error", "not_killed", text, {"pid": self.run.pid})
+        return [log, *self._answer_restart("the command was killed and is still there")]
+
+    def _restart_refused(self, _event: SignalRefused, now: float) -> list[Action]:
+        self.state = RUNNING
+        self.run.cause = ""
+        self._keep_timers()
+        self._begin_watching(now)
+        text = f"child (pid {self.run.pid}) may not be signalled, leaving it running"
+        log = Log("error", "not_restarted", text, {"pid": self.run.pid})
+        return [log, *self._answer_restart("not permitted to signal the command")]
 
     def _tell_if_ready(self) -> list[Action]:
         if not self._config.notify or self._manager_told or not self.is_ready:
@@ -471,11 +557,33 @@ class Service:
         self._take_end(event)
         return [*self._say_ended(event, "shutting down", now), *self._drain(event.status)]
 
+    def _stop_refused(self, _event: SignalRefused, _now: float) -> list[Action]:
+        return self._drain_beside("may not be signalled")
+
+    def _stop_overdue(self, _event: KillOverdue, _now: float) -> list[Action]:
+        return self._drain_beside("was killed and is still there")
+
+    def _drain_beside(self, why: str) -> list[Action]:
+        """Do not wait for the command: the others must have time to shut down.
+
+        What stands as exit status is that of the stop, unless the command ends in time.
+        """
+        self._is_command_left = True
+        text = f"child (pid {self.run.pid}) {why}, not waiting for it"
+        log = Log("error", "leaving_child", text, {"pid": self.run.pid})
+        return [log, *self._begin_drain()]
+
+    def _left_command_ended(self, event: Exited, now: float) -> list[Action]:
+        self._is_command_left = False
+        self._take_end(event)
+        self._set_exit_status(event.status)
+        return [*self._say_ended(event, "shutting down", now), self._ask_adopted()]
+
     def _begin_shutdown(self, event: StopRequested, now: float) -> list[Action]:
         self._ending = f"stopped by {signals.describe(event.signo)}"
         # A run that does not end although it was told to is still killed, so that those
         # who are to be drained after it get the rest of the runtime's grace period.
-        self._keep_timers(KillDue)
+        self._keep_timers(KillDue, KillOverdue)
         if self._config.stop_timeout is not None:
             self._set_timer(StopTimeoutOver, now, self._config.stop_timeout)
         sent = event.signo if event.delivered else self._rewrite.get(event.signo, event.signo)
@@ -507,29 +615,61 @@ class Service:
         return actions
 
     def _drain(self, status: ExitStatus) -> list[Action]:
+        self._set_exit_status(status)
+        return self._begin_drain()
+
+    def _begin_drain(self) -> list[Action]:
         self.state = DRAINING
         self._keep_timers(StopTimeoutOver)
-        self._set_exit_status(status)
-        return [AskAdopted(self._drain_signal)]
+        self._spares_filters = True
+        return [self._ask_adopted()]
+
+    def _ask_adopted(self) -> Action:
+        return AskAdopted(self._drain_signal, self._spares_filters)
 
     def _set_exit_status(self, status: ExitStatus) -> None:
         self.exit_status = 0 if status in self._config.success else status.shell_status
 
-    def _ask_newly_adopted(self, _event: Event, _now: float) -> list[Action]:
-        return [AskAdopted(self._drain_signal)]
+    def _ask_newly_adopted(self, _event: ChildrenReaped, _now: float) -> list[Action]:
+        return [self._ask_adopted()]
+
+    def _wait_for_filters(self, _event: FiltersSpared, now: float) -> list[Action]:
+        if FiltersDue not in self._timers:
+            self._set_timer(FiltersDue, now, FILTER_PATIENCE)
+        return []
+
+    def _ask_filters(self, _event: FiltersDue, _now: float) -> list[Action]:
+        self._spares_filters = False
+        return [self._ask_adopted()]
+
+    def _none_adopted(self, event: NoneAdopted, now: float) -> list[Action]:
+        if self._is_command_left:
+            return self._finish(event, now)
+        # A health check, which was killed; who knows whether it can be.
+        if KillOverdue not in self._timers:
+            self._set_timer(KillOverdue, now, KILL_PATIENCE)
+        return []
 
     def _pass_on(self, event: StopRequested, _now: float) -> list[Action]:
         return [_received("info", event.signo, ", passing it on"), SignalChildren(event.signo)]
 
-    def _kill(self, _event: Event, _now: float) -> list[Action]:
+    def _kill(self, _event: StopTimeoutOver, now: float) -> list[Action]:
         self.state = KILLING
         self._keep_timers()
-        return [KillChildren()]
+        self._set_timer(KillOverdue, now, KILL_PATIENCE)
+        return [KillChildren("stop timeout is over")]
+
+    def _kill_newly_adopted(self, _event: ChildrenReaped, _now: float) -> list[Action]:
+        return [KillChildren("stop timeout is over")]
+
+    def _not_killed(self, event: KillOverdue, now: float) -> list[Action]:
+        return [_still_there(), *self._finish(event, now)]
 
     def _killed(self, event: Exited, now: float) -> list[Action]:
         self._take_end(event)
         self._set_exit_status(event.status)
-        return [*self._say_ended(event, "shutting down", now), KillChildren()]
+        killing = KillChildren("stop timeout is over")
+        return [*self._say_ended(event, "shutting down", now), killing]
 
     def _finish(self, _event: Event, _now: float) -> list[Action]:
         self.state = ENDED
@@ -565,11 +705,18 @@ def _received(level: str, signo: int, what: str) -> Log:
     return Log(level, "signal", text, {"signal": signals.name(signo)})
 
 
+def _still_there() -> Log:
+    after = format_duration(KILL_PATIENCE)
+    text = f"still there {after} after SIGKILL, not waiting any longer"
+    return Log("error", "not_killed", text, None, True)
+
+
 def _megabytes(kib: int) -> str:
     return f"{max(1, round(kib / 1024))} MB"
 
 
 Service.TRANSITIONS = {
+    # It lasts from Start to its answer, within one dispatch: nothing else can come.
     (STARTING, Begin): Service._begin,
     (STARTING, Started): Service._started,
     (STARTING, ForkFailed): Service._fork_failed,
@@ -577,14 +724,28 @@ Service.TRANSITIONS = {
     (RUNNING, Exited): Service._run_ended,
     (RUNNING, StopRequested): Service._stop,
     (RUNNING, SignalReceived): Service._forward,
+    (RUNNING, SignalRefused): Service._nothing,
     (RUNNING, ChildrenReaped): Service._nothing,
     (RUNNING, RestartRequested): Service._restart_now,
     (RESTARTING, Exited): Service._run_ended,
     (RESTARTING, StopRequested): Service._stop,
     (RESTARTING, SignalReceived): Service._forward,
+    (RESTARTING, SignalRefused): Service._restart_refused,
     (RESTARTING, ChildrenReaped): Service._nothing,
     (RESTARTING, KillDue): Service._kill_run,
+    (RESTARTING, KillOverdue): Service._run_not_killed,
     (RESTARTING, RestartRequested): Service._restart_soon,
+    (CLEARING, StopRequested): Service._stop_in_backoff,
+    (CLEARING, SignalReceived): Service._nobody_to_signal,
+    (CLEARING, ChildrenReaped): Service._clear_further,
+    (CLEARING, FiltersSpared): Service._wait_for_filters,
+    (CLEARING, FiltersDue): Service._ask_filters,
+    (CLEARING, NoneAdopted): Service._cleared,
+    (CLEARING, NoChildren): Service._cleared,
+    (CLEARING, KillDue): Service._clear_by_force,
+    (CLEARING, NoneKillable): Service._cleared,
+    (CLEARING, KillOverdue): Service._not_cleared,
+    (CLEARING, RestartRequested): Service._restart_soon,
     (BACKOFF, BackoffOver): Service._start_now,
     (BACKOFF, StopRequested): Service._stop_in_backoff,
     (BACKOFF, SignalReceived): Service._nobody_to_signal,
@@ -594,24 +755,35 @@ Service.TRANSITIONS = {
     (STOPPING, Exited): Service._stopped,
     (STOPPING, StopRequested): Service._stop_again,
     (STOPPING, SignalReceived): Service._forward,
+    (STOPPING, SignalRefused): Service._stop_refused,
     (STOPPING, ChildrenReaped): Service._nothing,
     (STOPPING, KillDue): Service._kill_run,
+    (STOPPING, KillOverdue): Service._stop_overdue,
     (STOPPING, StopTimeoutOver): Service._kill,
     (STOPPING, RestartRequested): Service._refuse_restart,
+    # With a command that may not be signalled, and was left.
+    (DRAINING, Exited): Service._left_command_ended,
+    (DRAINING, SignalRefused): Service._nothing,
     (DRAINING, StopRequested): Service._pass_on,
     (DRAINING, SignalReceived): Service._nobody_to_signal,
     (DRAINING, ChildrenReaped): Service._ask_newly_adopted,
+    (DRAINING, FiltersSpared): Service._wait_for_filters,
+    (DRAINING, FiltersDue): Service._ask_filters,
+    (DRAINING, NoneAdopted): Service._none_adopted,
     (DRAINING, NoChildren): Service._finish,
     (DRAINING, StopTimeoutOver): Service._kill,
+    (DRAINING, KillOverdue): Service._not_killed,
     (DRAINING, RestartRequested): Service._refuse_restart,
     (KILLING, Exited): Service._killed,
     (KILLING, StopRequested): Service._nothing,
     (KILLING, SignalReceived): Service._nothing,
-    (KILLING, ChildrenReaped): Service._kill,
+    (KILLING, ChildrenReaped): Service._kill_newly_adopted,
     (KILLING, NoChildren): Service._finish,
     (KILLING, NoneKillable): Service._finish,
+    (KILLING, KillOverdue): Service._not_killed,
     (KILLING, RestartRequested): Service._refuse_restart,
     # What came in the turn that also brought the end.
+    (ENDED, Exited): Service._nothing,
     (ENDED, StopRequested): Service._nothing,
     (ENDED, SignalReceived): Service._nothing,
     (ENDED, ChildrenReaped): Service._nothing,

@@ -55,6 +55,11 @@ def name(signo: int) -> str:
     return _NAMES.get(signo, str(signo))
 
 
+def from_bits(bits: int) -> frozenset[int]:
+    """Return the signals of a bit set: bit 0 stands for signal 1 (proc(5), sigset_t)."""
+    return frozenset(signo for signo in range(1, LAST + 1) if bits >> (signo - 1) & 1)
+
+
 def describe(signo: int) -> str:
     """Give number and name for people: `signal 15 (SIGTERM)`."""
     return f"signal {signo} ({name(signo)})"

@@ -106,6 +106,7 @@ class Supervisor:
         self._adopted = Adopted(self._log)
         self._own_pid = os.getpid()
         self._pid: int | None = None  # the command; None as soon as it is reaped
+        self._last_pid = 0  # the same, of the last run
         self._pidfd: int | None = None
         self._pidfd_refused = False
         self._kill_sent = False  # to the present run
@@ -345,17 +346,16 @@ class Supervisor:
 
     def _let_gather(self) -> None:
         """When many adopted processes end, do not wake up for each."""
-        if self._reap_due or self._service.state in (service.DRAINING, service.KILLING):
+        if self._reap_due or self._service.is_draining:
             return  # who forks on and on is only stopped by whoever is faster
         if time.monotonic() - self._adopted_ended_at < _GATHERING:
             linux.pause(_GATHERING)
         self._adopted_ended_at = time.monotonic()
 
     def _no_children(self) -> None:
-        state = self._service.state
-        if state in (service.DRAINING, service.KILLING):
+        if self._pid is None:
             self._step(events.NoChildren())
-        elif state in (service.RUNNING, service.RESTARTING, service.STOPPING):
+        else:
             self._command_lost()
 
     def _command_lost(self) -> None:
@@ -413,7 +413,13 @@ class Supervisor:
         return self._actions[type(action)](action)
 
     def _write_log(self, action: events.Log) -> None:
-        self._log.write(action.level, action.event, action.text, action.fields)
+        text, fields = action.text, action.fields
+        if action.name_adopted and self._log.shows(action.level):
+            count, names = self._adopted.name(self._known_children())
+            if count:
+                text = f"{text}; still running: {names}"
+                fields = {**(fields or {}), "count": count, "processes": names}
+        self._log.write(action.level, action.event, text, fields)
 
     def _start(self, _action: events.Start) -> events.Event:
         try:
@@ -442,7 +448,7 @@ class Supervisor:
             return events.ExecFailed(text, spawn.exec_failure(error))
         except Exception as error:  # MemoryError: each start must lead to an event
             return events.ForkFailed(repr(error))
-        self._pid = pid
+        self._pid = self._last_pid = pid
         self._kill_sent = False
         # The run has begun, whatever else fails.
         self._guard(self._attend, pid)
@@ -477,10 +483,10 @@ class Supervisor:
             return
         self._pidfd = pidfd
 
-    def _signal_command(self, action: events.SignalCommand) -> None:
+    def _signal_command(self, action: events.SignalCommand) -> events.Event | None:
         pid, signo = self._pid, action.signo
         if pid is None:
-            return
+            return None
         self._kill_sent |= signo == signals.SIGKILL
         if self._config.signal_group:
             # A command that has left its group is still to be told.
@@ -493,20 +499,25 @@ class Supervisor:
             text = f"cannot send {signals.describe(signo)} to child (pid {pid}): {error.strerror}"
             fields = {"signal": signals.name(signo), "pid": pid, "error": error.strerror}
             self._log.write("error", "signal_failed", text, fields)
+            # SIGCONT follows another one, which is what counts.
+            if isinstance(error, PermissionError) and signo != signals.SIGCONT:
+                return events.SignalRefused()
+        return None
 
     def _ask_adopted(self, action: events.AskAdopted) -> events.Event | None:
         self._reap_due = True  # perhaps those that are left have ended: only wait(2) knows
-        if self._adopted.ask(action.signo, self._known_children()):
-            return None
-        self._reap_due = False
-        return events.NoChildren()
+        spared = linux.sessions_of_command(self._last_pid) if action.spare_filters else ()
+        answer = self._adopted.ask(action.signo, spared, self._known_children())
+        if isinstance(answer, events.NoChildren):
+            self._reap_due = False
+        return answer
 
     def _signal_children(self, action: events.SignalChildren) -> None:
         self._adopted.pass_on(action.signo)
 
-    def _kill_children(self, _action: events.KillChildren) -> events.Event | None:
+    def _kill_children(self, action: events.KillChildren) -> events.Event | None:
         self._reap_due = self._kill_sent = True
-        return None if self._adopted.kill() else events.NoneKillable()
+        return None if self._adopted.kill(action.why) else events.NoneKillable()
 
     def _known_children(self) -> list[int]:
         """List the children that were started here, not adopted."""

@@ -25,6 +25,7 @@ from rebound.health import Health
 from rebound.restart import HUNG, UNHEALTHY, RestartPolicy
 from rebound.service import (
     BACKOFF,
+    CLEARING,
     DRAINING,
     ENDED,
     KILLING,
@@ -142,7 +143,9 @@ class WatchedService(Service):
     def _check_health(self, _event: CheckDue, now: float) -> list[Action]:
         if not self._health.begin_check(now):
             self._set_timer(CheckDue, now, self._config.health_interval)
-            return []
+            error = "the last check was killed and is still there"
+            text = f"cannot run the health command: {error}"
+            return [Log("error", "health_unknown", text, {"error": error})]
         self._set_timer(CheckTimeoutOver, now, self._config.health_timeout)
         return [CheckHealth()]
 
@@ -197,8 +200,10 @@ WatchedService.TRANSITIONS = {
     (RUNNING, HealthUnknown): WatchedService._health_unknown,
     (RESTARTING, Notified): WatchedService._notified_late,
     (STOPPING, Notified): WatchedService._notified_late,
+    (DRAINING, Notified): WatchedService._notified_late,
     (KILLING, Notified): WatchedService._notified_late,
     (RESTARTING, HealthChecked): WatchedService._stale_check,
+    (CLEARING, HealthChecked): WatchedService._stale_check,
     (BACKOFF, HealthChecked): WatchedService._stale_check,
     (STOPPING, HealthChecked): WatchedService._stale_check,
     (DRAINING, HealthChecked): WatchedService._stale_check,

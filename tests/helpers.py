@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -34,6 +35,10 @@ NESTED = [*PID1, "tini", "--"]
 """What to put before rebound: nothing, what makes it PID 1, and what `docker --init` does."""
 
 MODES = {"plain": PLAIN, "pid1": PID1, "nested": NESTED}
+
+# May read what is in a home directory, such as the program under test, but do no more.
+OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
 T = TypeVar("T")
 
@@ -137,6 +142,15 @@ class Supervised:
     def log(self) -> str:
         """All that was written to stderr."""
         return self._err.read_text(errors="replace")
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """The events of the log with that name, with `--log-format json`."""
+        found = []
+        for line in self.log.splitlines():
+            with suppress(ValueError):  # the command's own words, or a line not finished yet
+                if (event := json.loads(line)).get("event") == name:
+                    found.append(event)
+        return found
 
     @property
     def pid(self) -> int:

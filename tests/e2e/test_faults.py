@@ -11,11 +11,7 @@ import subprocess
 import psutil
 import pytest
 
-from tests.helpers import DEADLINE, NESTED, REBOUND, eventually, program, run
-
-# May read what is in a home directory, such as the program under test, but do no more.
-OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
-OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+from tests.helpers import DEADLINE, NESTED, OTHER_USER, REBOUND, eventually, program, run
 
 ORPHAN = ["sh", "-c", "sleep 1000 & echo ready; exec sleep 2000"]
 

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from rebound import signals
-from tests.helpers import DEADLINE, PID1, REBOUND, eventually, is_running, program, run
+from tests.helpers import (
+    DEADLINE,
+    OTHER_USER,
+    PID1,
+    PYTHON,
+    REBOUND,
+    eventually,
+    is_running,
+    program,
+    run,
+)
 
 STOPS = [signal.SIGTERM, signal.SIGINT]
 
@@ -346,3 +358,196 @@ def test_below_timeout(tmp_path):
         command = ["timeout", "0.5", REBOUND, "-d", "1h", "sh", "-c", "exit 3"]
         assert subprocess.run(command, stderr=log).returncode == 124
     assert "internal error" not in (tmp_path / "log").read_text()
+
+
+# --- Which signal asks whom --------------------------------------------------------------
+
+
+def asleep(*ignored):
+    """A shell command in the background that ignores these signals, in a session of its own."""
+    traps = "".join(f"trap '' {name}; " for name in ignored)
+    return f'env --default-signal=INT setsid sh -c "{traps}exec sleep 1000" & '
+
+
+@pytest.mark.parametrize(
+    ("ignored", "killed_by"),
+    [(["INT"], "SIGTERM"), (["INT", "TERM"], "SIGHUP"), (["TERM"], "SIGINT"), ([], "SIGINT")],
+)
+def test_each_is_asked_with_a_signal_that_it_does_not_ignore(start, mode, ignored, killed_by):
+    """A shell has its jobs with & ignore INT, an interactive one ignores TERM."""
+    command = ["sh", "-c", asleep(*ignored) + "echo ready; exec sleep 2000"]
+    rebound = start("-v", "--log-format", "json", "--drain-signal", "INT", *command, wrapper=mode)
+    rebound.wait_until(lambda: len(asleep_below(rebound)) == 2)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+    [draining] = rebound.events("draining")
+    assert draining["signal"] == killed_by
+    assert rebound.events("reaped")[-1]["reason"] == f"signal:{killed_by}"
+
+
+def asleep_below(rebound):
+    found = []
+    for process in psutil.Process(rebound.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if process.name() == "sleep":
+                found.append(process)
+    return found
+
+
+def test_one_that_ignores_all_of_them_is_named(start):
+    """At once; only a kill ends it."""
+    ignoring = asleep("INT", "TERM", "HUP")
+    command = ["sh", "-c", ignoring + "echo ready; exec sleep 2000"]
+    rebound = start("--log-format", "json", "--drain-signal", "INT", *command)
+    rebound.wait_until(lambda: len(asleep_below(rebound)) == 2)
+    rebound.send(signal.SIGTERM)
+    [told] = rebound.wait_until(lambda: rebound.events("not_asked"))
+    [left] = asleep_below(rebound)
+    assert told["processes"] == f"sleep (pid {left.pid})"
+    assert told["signal"] == "SIGINT, SIGTERM, SIGHUP"
+    left.kill()
+    assert rebound.wait() == 143
+
+
+# --- Filters ------------------------------------------------------------------------------
+
+FILTER = """
+import sys, time
+for line in sys.stdin:
+    print("filtered", line, end="", flush=True)
+    time.sleep(0.0001)
+"""
+
+
+def test_the_last_lines_of_the_command_pass_its_filter(start, mode, tmp_path):
+    """As of `exec > >(tee …)` in an entrypoint."""
+    last_words = """
+import signal, sys, time
+def stop(*_):
+    for number in range(1000): print("closing", number)
+    print("last words", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+print("ready", flush=True)
+while True: time.sleep(60)
+"""
+    (tmp_path / "filter.py").write_text(FILTER)
+    (tmp_path / "command.py").write_text(last_words)
+    python = " ".join(PYTHON)
+    entrypoint = (
+        f"exec > >(exec {python} {tmp_path}/filter.py); exec {python} {tmp_path}/command.py"
+    )
+    rebound = start("bash", "-c", entrypoint, wrapper=mode)
+    rebound.wait_until(lambda: rebound.lines("filtered ready"))
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 0
+    assert rebound.stdout.endswith("filtered last words\n")
+
+
+def test_a_daemon_is_asked_at_once_a_filter_later(start, tmp_path):
+    """The daemon ends, and rebound still waits for the other one's time to be over."""
+    rebound = start("--log-format", "json", *daemon(tmp_path, action=["sh", "-c", JOB]))
+    rebound.wait_until(lambda: len(asleep_below(rebound)) == 2)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+    first, second = rebound.events("draining")
+    assert "python" in first["processes"]
+    assert "sleep" in second["processes"]
+
+
+JOB = "sleep 1000 & exec sleep 2000"
+
+
+# --- What a run left behind ----------------------------------------------------------------
+
+
+def test_with_fresh_what_a_run_left_is_gone_before_the_next(start, mode, tmp_path):
+    """A daemon that holds a lock: without it the next run would fail for ever."""
+    lock = tmp_path / "lock"
+    holder = f"setsid flock {lock} sleep 1000 &"
+    script = f"flock -n {lock} true || exit 7; {holder} while flock -n {lock} true; do :; done"
+    script += "; exit 1"
+    options = ["--fresh", "-r", 3, "-b", 0, "--log-format", "json"]
+    rebound = start(*options, "sh", "-c", script, wrapper=mode)
+    assert rebound.wait() == 1
+    assert [end["code"] for end in rebound.events("exited")] == [1, 1, 1, 1]
+
+
+def test_without_fresh_the_delay_says_what_still_runs(start, mode):
+    """Negative control; and whoever reads the log learns why the next run fails, too."""
+    command = ["sh", "-c", "setsid sleep 1000 & sleep 0.1; exit 1"]
+    options = ["--log-format", "json", "-r", 7, "-b", 7, "--max-delay", "1ms"]
+    rebound = start(*options, *command, wrapper=mode)
+    [delayed] = rebound.wait_until(lambda: rebound.events("delayed"))
+    assert delayed["count"] == 7
+    assert re.fullmatch(r"(sleep \(pid \d+\), ){5}and 2 more", delayed["processes"])
+    assert delayed["msg"].endswith(delayed["processes"])
+
+
+def test_a_stop_while_a_run_is_cleared_away(start, mode, tmp_path):
+    """It ends neither by TERM nor, since a stop has come, by KILL."""
+    options = ["--fresh", "-v", "--log-format", "json"]
+    command = daemon(tmp_path, "--ignore", "SIGTERM", action="crash")
+    rebound = start(*options, *command, wrapper=mode)
+    rebound.wait_until(lambda: rebound.events("draining"))
+    rebound.send(signal.SIGTERM)
+    rebound.wait_until(lambda: rebound.events("signal"))
+    rebound.send(signal.SIGINT)
+    assert rebound.wait() == 143
+    assert len(rebound.events("starting")) == 1
+
+
+# --- What may not be signalled -------------------------------------------------------------
+
+
+@pytest.fixture
+def turncoat(tmp_path):
+    """A command that becomes root, whoever has started it; and who starts it here."""
+    setpriv = tmp_path / "become"
+    shutil.copy(shutil.which("setpriv"), setpriv)
+    setpriv.chmod(0o4755)
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:3]:
+        parent.chmod(parent.stat().st_mode | 0o111)
+    return [
+        setpriv,
+        "--reuid=0",
+        "--clear-groups",
+        "sh",
+        "-c",
+        "echo ready; exec sleep 1000",
+    ]
+
+
+def test_a_restart_of_a_command_that_may_not_be_signalled_is_refused(start, turncoat, tmp_path):
+    (tmp_path / "run").mkdir(mode=0o777)
+    (tmp_path / "run").chmod(0o777)
+    env = {**os.environ, "REBOUND_RUN_DIR": str(tmp_path / "run")}
+    rebound = start("--log-format", "json", *turncoat, wrapper=OTHER_USER, env=env)
+    rebound.wait_ready()
+    rebound.wait_until(lambda: list((tmp_path / "run").glob("[0-9]*.sock")))
+    asked = subprocess.run(
+        [*OTHER_USER, REBOUND, "--restart-now"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert (asked.returncode, asked.stdout) == (
+        1,
+        "not restarted: not permitted to signal the command\n",
+    )
+    rebound.wait_until(lambda: rebound.events("not_restarted"))
+    rebound.children()[0].kill()
+    rebound.wait_ready(2)
+
+
+def test_a_stop_of_a_command_that_may_not_be_signalled(start, turncoat):
+    """Nobody else is kept waiting for it."""
+    rebound = start("--log-format", "json", *turncoat, wrapper=OTHER_USER)
+    rebound.wait_ready()
+    [command] = rebound.children()
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+    assert rebound.events("leaving_child")
+    command.kill()

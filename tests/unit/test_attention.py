@@ -76,7 +76,7 @@ def test_a_silent_run_is_aborted_then_killed_then_started_again() -> None:
     assert step(subject, DeadlinePassed(), 10) == ABORT
     assert (subject.state, subject.deadline) == (RESTARTING, 15)
     assert step(subject, DeadlinePassed(), 15) == [SignalCommand(SIGKILL)]
-    assert (subject.state, subject.deadline) == (RESTARTING, None)
+    assert (subject.state, subject.deadline) == (RESTARTING, 25)
     assert step(subject, KILLED, 16) == [Start()]
     assert (subject.last_exit, subject.restarts) == ("hung", 1)
 
@@ -289,7 +289,7 @@ def test_a_stop_comes_before_a_restart() -> None:
     assert (subject.state, subject.deadline) == (STOPPING, 11)
     assert step(subject, DeadlinePassed(), 11) == [SignalCommand(SIGKILL)]
     assert subject.state == STOPPING
-    assert step(subject, KILLED, 12) == [AskAdopted(SIGTERM)]
+    assert step(subject, KILLED, 12) == [AskAdopted(SIGTERM, spare_filters=True)]
     assert (subject.state, subject.deadline) == (DRAINING, None)
 
 
@@ -299,8 +299,8 @@ def test_the_stop_timeout_counts_beside_it() -> None:
     hang(subject)
     step(subject, TERM, 21)
     assert subject.deadline == 24
-    assert step(subject, DeadlinePassed(), 24) == [KillChildren()]
-    assert (subject.state, subject.deadline) == (KILLING, None)
+    assert step(subject, DeadlinePassed(), 24) == [KillChildren("stop timeout is over")]
+    assert (subject.state, subject.deadline) == (KILLING, 34)
 
 
 def test_requests_in_other_states() -> None:

@@ -19,7 +19,7 @@ from rebound.exitstatus import ExitStatus
 from rebound.notify import Message
 from rebound.restart import RestartPolicy
 from rebound.service import Service
-from rebound.signals import SIGHUP, SIGINT, SIGKILL, SIGTERM
+from rebound.signals import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGTERM
 from rebound.watched import WatchedService
 
 CONFIGS = st.fixed_dictionaries(
@@ -36,6 +36,7 @@ CONFIGS = st.fixed_dictionaries(
         "health_command": st.just("check"),
         "health_retries": st.integers(1, 2),
         "notify": st.booleans(),
+        "fresh": st.booleans(),
     },
 )
 CRASHES = [ExitStatus(code=1), ExitStatus(signal=11), ExitStatus(signal=SIGKILL)]
@@ -74,6 +75,9 @@ class World(RuleBasedStateMachine):
         self.requested = 0  # restarts that somebody asked for
         self.stop_requested = False
         self.awaits_restart = False
+        self.refuses = False  # to be signalled, as processes of another user do
+        self.filters = False  # whether those adopted are of the command's session
+        self.may_be_left = False  # the command, since it could not be signalled or killed
         self.start = start
         self.step(events.Begin())
 
@@ -95,6 +99,13 @@ class World(RuleBasedStateMachine):
             return self.started()
         if isinstance(action, events.SignalCommand):
             assert self.command, "signals go to a command that runs"
+            if self.refuses and action.signo != SIGCONT:
+                self.may_be_left = True
+                return events.SignalRefused()
+        elif isinstance(action, events.AskAdopted):
+            return self.ask_adopted(action)
+        elif isinstance(action, events.KillChildren):
+            return events.NoneKillable() if self.refuses else None
         elif isinstance(action, events.CheckHealth):
             assert not self.checking, "one check at most"
             self.checking = True
@@ -102,6 +113,13 @@ class World(RuleBasedStateMachine):
             assert self.awaits_restart, "an answer has its question"
             self.awaits_restart = False
         return None
+
+    def ask_adopted(self, action: events.AskAdopted) -> events.Event | None:
+        if not (self.command or self.adopted or self.checking):
+            return events.NoChildren()
+        if not self.adopted:
+            return events.NoneAdopted()
+        return events.FiltersSpared() if self.filters and action.spare_filters else None
 
     def started(self) -> events.Event:
         if self.start == "no fork":
@@ -124,7 +142,7 @@ class World(RuleBasedStateMachine):
         """Succeed or fail."""
         self.start = start
 
-    @precondition(lambda self: self.lives() and self.command)
+    @precondition(lambda self: self.command)
     @rule(status=STATUSES, oom=st.booleans())
     def command_ends(self, status: ExitStatus, *, oom: bool) -> None:
         """By itself or not."""
@@ -162,10 +180,16 @@ class World(RuleBasedStateMachine):
         self.awaits_restart = True
         self.step(events.RestartRequested())
 
-    @rule()
-    def orphan(self) -> None:
+    @rule(refuses=SELDOM)
+    def users_change(self, *, refuses: bool) -> None:
+        """Processes may be signalled, or not."""
+        self.refuses = refuses
+
+    @rule(filters=st.booleans())
+    def orphan(self, *, filters: bool) -> None:
         """Adopt a process."""
         self.adopted += 1
+        self.filters = filters
 
     @precondition(lambda self: self.adopted)
     @rule()
@@ -174,7 +198,7 @@ class World(RuleBasedStateMachine):
         self.adopted -= 1
         self.step(events.ChildrenReaped())
 
-    @precondition(lambda self: self.lives() and self.command and self.config.watchdog)
+    @precondition(lambda self: self.command and self.config.watchdog)
     @rule(message=MESSAGES)
     def notified(self, message: Message) -> None:
         """Hear from the command."""
@@ -191,9 +215,7 @@ class World(RuleBasedStateMachine):
     @rule()
     def look_for_children(self) -> None:
         """Ask whether any are left."""
-        state = self.service.state
-        nobody = not (self.command or self.adopted or self.checking)
-        if nobody and state in {service.BACKOFF, service.DRAINING, service.KILLING, service.ENDED}:
+        if not (self.command or self.adopted or self.checking):
             self.step(events.NoChildren())
 
     @precondition(lambda self: self.lives())
@@ -204,18 +226,25 @@ class World(RuleBasedStateMachine):
             self.now += 1
         else:
             self.now = max(self.now, self.service.deadline) + late
+            if self.service.time_of(events.KillOverdue) is not None:
+                self.may_be_left = True
             self.step(events.DeadlinePassed())
 
     # --- What holds ---------------------------------------------------------------------
 
     @invariant()
     def states_fit_the_world(self) -> None:
-        """RUNNING, RESTARTING and STOPPING have a command; the others none, but KILLING."""
+        """RUNNING, RESTARTING and STOPPING have a command; the others none, but KILLING.
+
+        Unless it was left, as it could not be signalled or killed.
+        """
         if not hasattr(self, "service"):
             return
         state = self.service.state
         with_command = {service.RUNNING, service.RESTARTING, service.STOPPING}
-        assert (state in with_command) == self.command or state == service.KILLING
+        assert self.command or state not in with_command
+        left = self.may_be_left and state in {service.DRAINING, service.ENDED}
+        assert not self.command or state in {*with_command, service.KILLING} or left
 
     @invariant()
     def delays_have_bounds(self) -> None:
@@ -239,6 +268,7 @@ class World(RuleBasedStateMachine):
         """A stop always leads to the end, once nobody resists any more."""
         if not hasattr(self, "service"):
             return
+        self.refuses = False
         if not self.ended():
             self.stop(SIGTERM, delivered=False, really=True)
         for _ in range(ENOUGH):

@@ -15,6 +15,7 @@ from rebound.exitstatus import StatusSet
 from rebound.options import ACTION, JSON, OPTIONS, UsageError, format_help, parse
 
 FLAGS = [
+    ("--fresh",),
     ("-0", "--restart-on-zero"),
     ("-g", "--own-group"),
     ("-G", "--signal-group"),
@@ -100,6 +101,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("-k", {"kill_group": True}),
     ("--kill-group", {"kill_group": True}),
     ("--rewrite TERM:INT", {"rewrite": ((15, 2),)}),
+    ("--fresh", {"fresh": True}),
     ("--stop-signal USR1,RTMIN+3", {"stop_signals": frozenset({10, 37})}),
     ("--drain-signal INT", {"drain_signal": 2}),
     ("--stop-timeout 5s", {"stop_timeout": 5}),

@@ -24,14 +24,18 @@ from rebound.events import (
     DeadlinePassed,
     ExecFailed,
     Exited,
+    FiltersDue,
+    FiltersSpared,
     ForkFailed,
     HealthChecked,
     HealthUnknown,
     KillCheck,
     KillChildren,
     KillDue,
+    KillOverdue,
     Log,
     NoChildren,
+    NoneAdopted,
     NoneKillable,
     Notified,
     RestartAnswered,
@@ -39,6 +43,7 @@ from rebound.events import (
     SignalChildren,
     SignalCommand,
     SignalReceived,
+    SignalRefused,
     Start,
     Started,
     StopRequested,
@@ -52,6 +57,7 @@ from rebound.record import Record
 from rebound.restart import RestartPolicy
 from rebound.service import (
     BACKOFF,
+    CLEARING,
     DRAINING,
     ENDED,
     KILLING,
@@ -75,11 +81,13 @@ NO_FORK = ForkFailed("Resource temporarily unavailable")
 TERM, INT, HUP = StopRequested(SIGTERM), StopRequested(SIGINT), StopRequested(SIGHUP)
 QUIT = StopRequested(SIGQUIT)
 RESUME = SignalCommand(SIGCONT)
+KILL = KillChildren("stop timeout is over")
 
 STORIES: dict[str, list[Record]] = {
     STARTING: [],
     RUNNING: [Begin(), STARTED],
     RESTARTING: [Begin(), STARTED, RestartRequested()],
+    CLEARING: [Begin(), STARTED, CRASHED],
     BACKOFF: [Begin(), NO_FORK],
     STOPPING: [Begin(), STARTED, TERM],
     DRAINING: [Begin(), STARTED, Exited(PID, ExitStatus(signal=SIGTERM))],
@@ -91,7 +99,7 @@ STORIES: dict[str, list[Record]] = {
 
 def in_state(state: str, **settings: Any) -> Service:
     """A service that was brought to `state` at time 0."""
-    config = Config(**settings)
+    config = Config(**{"fresh": state == CLEARING, **settings})
     watched = config.watchdog or config.health_command
     subject = (WatchedService if watched else Service)("cmd", config, RestartPolicy(config))
     for event in STORIES[state]:
@@ -169,7 +177,9 @@ def test_giving_up_ends_with_the_last_status() -> None:
     subject = in_state(RUNNING, max_restarts=1)
     assert step(subject, CRASHED) == [Start()]
     step(subject, STARTED)
-    assert step(subject, Exited(PID, ExitStatus(signal=11))) == [AskAdopted(SIGTERM)]
+    assert step(subject, Exited(PID, ExitStatus(signal=11))) == [
+        AskAdopted(SIGTERM, spare_filters=True)
+    ]
     assert (subject.state, subject.exit_status) == (DRAINING, 139)
 
 
@@ -206,7 +216,7 @@ def test_would_restart() -> None:
 def test_the_command_ends(settings: dict[str, Any], status: ExitStatus, shell_status: int) -> None:
     """Its status is ours, what it left behind is asked to stop, and that takes 30 s at most."""
     subject = in_state(RUNNING, **settings)
-    assert step(subject, Exited(PID, status)) == [AskAdopted(SIGTERM)]
+    assert step(subject, Exited(PID, status)) == [AskAdopted(SIGTERM, spare_filters=True)]
     assert (subject.state, subject.deadline) == (DRAINING, 130)
     assert step(subject, NoChildren()) == []
     assert (subject.state, subject.exit_status) == (ENDED, shell_status)
@@ -284,9 +294,9 @@ def test_a_stop_while_killing_changes_nothing() -> None:
 def test_the_drain_goes_down_the_trees() -> None:
     """What a process leaves behind is adopted, and asked in turn, until nothing is left."""
     subject = in_state(STOPPING)
-    assert step(subject, CRASHED) == [AskAdopted(SIGTERM)]
+    assert step(subject, CRASHED) == [AskAdopted(SIGTERM, spare_filters=True)]
     for _ in range(3):
-        assert step(subject, ChildrenReaped()) == [AskAdopted(SIGTERM)]
+        assert step(subject, ChildrenReaped()) == [AskAdopted(SIGTERM, spare_filters=True)]
         assert subject.state == DRAINING
     assert step(subject, NoChildren()) == []
     assert (subject.state, subject.deadline) == (ENDED, None)
@@ -333,8 +343,8 @@ def test_what_adopted_processes_are_sent(
     """--drain-signal, or what the command was sent; a daemon would not stop for a hang-up."""
     subject = in_state(RUNNING, **settings)
     step(subject, stop)
-    assert step(subject, CRASHED) == [AskAdopted(drain_signal)]
-    assert step(subject, ChildrenReaped()) == [AskAdopted(drain_signal)]
+    assert step(subject, CRASHED) == [AskAdopted(drain_signal, spare_filters=True)]
+    assert step(subject, ChildrenReaped()) == [AskAdopted(drain_signal, spare_filters=True)]
 
 
 @pytest.mark.parametrize("state", [RUNNING, BACKOFF])
@@ -342,7 +352,7 @@ def test_the_drain_signal_counts_at_every_end(state: str) -> None:
     """Also when nobody asked for one, and when there is no command."""
     subject = in_state(state, drain_signal=SIGQUIT)
     end = Exited(PID, ZERO) if state == RUNNING else TERM
-    assert step(subject, end) == [AskAdopted(SIGQUIT)]
+    assert step(subject, end) == [AskAdopted(SIGQUIT, spare_filters=True)]
 
 
 # --- The stop timeout -----------------------------------------------------------------
@@ -369,9 +379,9 @@ def test_the_deadline_of_a_shutdown(
 def test_a_command_that_does_not_stop_is_killed() -> None:
     """With all else; its status is that of the kill."""
     subject = in_state(STOPPING, stop_timeout=5)
-    assert step(subject, StopTimeoutOver()) == [KillChildren()]
-    assert (subject.state, subject.deadline) == (KILLING, None)
-    assert step(subject, Exited(PID, ExitStatus(signal=SIGKILL))) == [KillChildren()]
+    assert step(subject, StopTimeoutOver()) == [KILL]
+    assert (subject.state, subject.deadline) == (KILLING, 110)
+    assert step(subject, Exited(PID, ExitStatus(signal=SIGKILL))) == [KILL]
     assert subject.state == KILLING
     assert step(subject, NoChildren()) == []
     assert (subject.state, subject.exit_status) == (ENDED, 137)
@@ -380,11 +390,21 @@ def test_a_command_that_does_not_stop_is_killed() -> None:
 def test_adopted_processes_that_do_not_stop_are_killed() -> None:
     """Generation by generation; the status is the command's."""
     subject = in_state(DRAINING)
-    assert step(subject, StopTimeoutOver()) == [KillChildren()]
-    assert (subject.state, subject.deadline) == (KILLING, None)
-    assert step(subject, ChildrenReaped()) == [KillChildren()]
+    assert step(subject, StopTimeoutOver()) == [KILL]
+    assert (subject.state, subject.deadline) == (KILLING, 110)
+    assert step(subject, ChildrenReaped()) == [KILL]
     assert step(subject, NoChildren()) == []
     assert (subject.state, subject.exit_status) == (ENDED, 143)
+
+
+def test_what_does_not_end_although_it_was_killed_is_left() -> None:
+    """In the kernel's hands, or frozen: it is not waited for without end."""
+    subject = in_state(DRAINING)
+    step(subject, StopTimeoutOver(), 100)
+    step(subject, ChildrenReaped(), 105)  # others do end
+    assert subject.deadline == 110
+    assert lines(subject, DeadlinePassed(), 110)[0][0] == "error"
+    assert subject.state == ENDED
 
 
 def test_what_may_not_be_killed_is_left() -> None:
@@ -403,7 +423,7 @@ def test_a_command_that_cannot_be_executed_ends_rebound() -> None:
     step(subject, Begin())
     step(subject, NO_FORK)
     step(subject, BackoffOver())
-    assert step(subject, NOT_FOUND) == [AskAdopted(SIGTERM)]
+    assert step(subject, NOT_FOUND) == [AskAdopted(SIGTERM, spare_filters=True)]
     assert (subject.state, subject.deadline, subject.exit_status) == (DRAINING, 130, 127)
 
 
@@ -444,7 +464,7 @@ def test_a_delivered_key_is_what_the_command_was_sent() -> None:
     """The kernel does not rewrite; what is adopted gets the same."""
     subject = in_state(RUNNING, rewrite=((SIGINT, SIGTERM),))
     step(subject, StopRequested(SIGINT, delivered=True))
-    assert step(subject, CRASHED) == [AskAdopted(SIGINT)]
+    assert step(subject, CRASHED) == [AskAdopted(SIGINT, spare_filters=True)]
 
 
 @pytest.mark.parametrize("ran_before", [False, True])
@@ -513,6 +533,9 @@ EVENTS = [
     ChildrenReaped(),
     NoChildren(),
     NoneKillable(),
+    FiltersSpared(),
+    NoneAdopted(),
+    SignalRefused(),
     Notified(Message(status="fine")),
     HealthChecked(ZERO),
     HealthUnknown("No such file or directory"),
@@ -520,6 +543,8 @@ EVENTS = [
     BackoffOver(),
     StopTimeoutOver(),
     KillDue(),
+    KillOverdue(),
+    FiltersDue(),
     WatchdogExpired(),
     CheckDue(),
     CheckTimeoutOver(),
@@ -527,18 +552,28 @@ EVENTS = [
 DECISIONS = {Start, SignalCommand, AskAdopted, SignalChildren, KillChildren, Log}
 DECISIONS |= {CheckHealth, KillCheck, TellManager, RestartAnswered}
 EVERYWHERE = [StopRequested, SignalReceived, ChildrenReaped]
-WITH_A_COMMAND = [*EVERYWHERE, Exited, Notified]
+WITH_A_COMMAND = [*EVERYWHERE, Exited, Notified, SignalRefused]
 AFTER_THE_START = [HealthChecked, RestartRequested]
 TIMERS_OF_A_RUN = [WatchdogExpired, CheckDue, CheckTimeoutOver]
+WHILE_ASKING = [FiltersSpared, FiltersDue, NoneAdopted, NoChildren, KillOverdue]
 LEGAL: dict[str, list[type[Record]]] = {
     STARTING: [Begin, Started, ForkFailed, ExecFailed],
     RUNNING: [*WITH_A_COMMAND, *AFTER_THE_START, HealthUnknown, *TIMERS_OF_A_RUN],
-    RESTARTING: [*WITH_A_COMMAND, *AFTER_THE_START, KillDue],
+    RESTARTING: [*WITH_A_COMMAND, *AFTER_THE_START, KillDue, KillOverdue],
+    CLEARING: [*EVERYWHERE, *AFTER_THE_START, *WHILE_ASKING, KillDue, NoneKillable],
     BACKOFF: [*EVERYWHERE, *AFTER_THE_START, NoChildren, BackoffOver],
-    STOPPING: [*WITH_A_COMMAND, *AFTER_THE_START, StopTimeoutOver, KillDue],
-    DRAINING: [*EVERYWHERE, *AFTER_THE_START, NoChildren, StopTimeoutOver],
-    KILLING: [*WITH_A_COMMAND, *AFTER_THE_START, NoChildren, NoneKillable],
-    ENDED: [*EVERYWHERE, *AFTER_THE_START, NoChildren, Notified],
+    STOPPING: [*WITH_A_COMMAND, *AFTER_THE_START, StopTimeoutOver, KillDue, KillOverdue],
+    DRAINING: [*WITH_A_COMMAND, *AFTER_THE_START, *WHILE_ASKING, StopTimeoutOver],
+    KILLING: [
+        *EVERYWHERE,
+        *AFTER_THE_START,
+        Exited,
+        Notified,
+        NoChildren,
+        NoneKillable,
+        KillOverdue,
+    ],
+    ENDED: [*EVERYWHERE, *AFTER_THE_START, NoChildren, Exited, Notified],
 }
 WATCHED_ONLY = {Notified, HealthChecked, HealthUnknown, *TIMERS_OF_A_RUN}
 """Illegal without a watchdog or a health command."""
@@ -723,3 +758,142 @@ def test_the_lines_that_quiet_keeps() -> None:
         ("info", "child (pid 4711) exited with status 1"),
         ("error", "max restarts (2) reached, exiting"),
     ]
+
+
+# --- Filters ----------------------------------------------------------------------------
+
+
+def test_a_filter_of_the_output_may_end_by_itself() -> None:
+    """It has the last lines to write; daemons are asked at once."""
+    subject = in_state(STOPPING)
+    assert step(subject, CRASHED, 100) == [AskAdopted(SIGTERM, spare_filters=True)]
+    assert step(subject, FiltersSpared(), 100) == []
+    assert subject.deadline == 100.2
+    assert step(subject, ChildrenReaped(), 100.1) == [AskAdopted(SIGTERM, spare_filters=True)]
+    step(subject, FiltersSpared(), 100.1)
+    assert subject.deadline == 100.2
+    assert step(subject, DeadlinePassed(), 100.2) == [AskAdopted(SIGTERM)]
+    assert step(subject, ChildrenReaped(), 100.3) == [AskAdopted(SIGTERM)]
+    assert subject.deadline is None
+
+
+def test_a_health_check_that_cannot_be_killed_holds_up_no_end() -> None:
+    """It is the only child that is left."""
+    subject = in_state(DRAINING)
+    assert step(subject, NoneAdopted(), 10) == []
+    step(subject, NoneAdopted(), 15)
+    assert subject.deadline == 20
+    assert step(subject, DeadlinePassed(), 20) == []
+    assert subject.state == ENDED
+
+
+# --- What a run left behind ---------------------------------------------------------------
+
+
+def test_with_fresh_the_next_start_comes_when_nothing_is_left() -> None:
+    """Asked like at the end, filters spared."""
+    subject = in_state(RUNNING, fresh=True)
+    assert step(subject, CRASHED, 100) == [AskAdopted(SIGTERM, spare_filters=True)]
+    assert (subject.state, subject.deadline) == (CLEARING, 110)
+    assert step(subject, ChildrenReaped(), 101) == [AskAdopted(SIGTERM, spare_filters=True)]
+    assert step(subject, NoChildren(), 102) == [Start()]
+    assert (subject.state, subject.deadline) == (STARTING, None)
+
+
+def test_with_fresh_what_does_not_end_is_killed() -> None:
+    """Generation by generation; and what cannot be is said, and left."""
+    subject = in_state(RUNNING, fresh=True)
+    step(subject, CRASHED, 100)
+    kill = KillChildren("10s after they were asked to stop")
+    assert step(subject, DeadlinePassed(), 110) == [kill]
+    assert step(subject, ChildrenReaped(), 111) == [kill]
+    assert subject.deadline == 120
+    assert step(subject, DeadlinePassed(), 120) == [Start()]
+
+
+@pytest.mark.parametrize("event", [NoneKillable(), NoneAdopted(), NoChildren()], ids=repr)
+def test_with_fresh_the_delay_goes_on_meanwhile(event: Record) -> None:
+    """It is counted from the run's end."""
+    subject = in_state(RUNNING, fresh=True, restart_delay=3)
+    step(subject, CRASHED, 100)
+    assert step(subject, event, 101) == []
+    assert (subject.state, subject.deadline) == (BACKOFF, 103)
+    subject = in_state(RUNNING, fresh=True, restart_delay=3)
+    step(subject, CRASHED, 100)
+    assert step(subject, event, 104) == [Start()]
+
+
+def test_with_fresh_a_stop_meanwhile_is_a_stop() -> None:
+    """Nothing is killed then, and nothing starts."""
+    subject = in_state(CLEARING)
+    assert step(subject, TERM) == [AskAdopted(SIGTERM, spare_filters=True)]
+    assert (subject.state, subject.deadline, subject.exit_status) == (DRAINING, None, 143)
+
+
+def test_with_fresh_a_requested_restart_waits_for_no_delay() -> None:
+    """But for what is left."""
+    subject = in_state(RUNNING, fresh=True, restart_delay=60)
+    step(subject, CRASHED, 100)
+    assert step(subject, RestartRequested(), 101) == []
+    assert step(subject, NoChildren(), 102) == [Start()]
+    assert step(subject, STARTED, 102) == [RestartAnswered("")]
+
+
+# --- What may not be signalled ------------------------------------------------------------
+
+
+def test_a_command_that_may_not_be_signalled_goes_on() -> None:
+    """And whoever asked for a restart is told."""
+    subject = in_state(RESTARTING)
+    assert step(subject, SignalRefused()) == [
+        RestartAnswered("not permitted to signal the command")
+    ]
+    assert (subject.state, subject.deadline, subject.run.cause) == (RUNNING, None, "")
+
+
+def test_a_hung_command_that_may_not_be_signalled_is_watched_again() -> None:
+    subject = in_state(RUNNING, watchdog=10)
+    step(subject, WatchdogExpired(), 100)
+    step(subject, SignalRefused(), 100)
+    assert (subject.state, subject.deadline) == (RUNNING, 110)
+
+
+def test_a_command_that_was_killed_and_is_still_there_is_waited_for() -> None:
+    """There is never more than one; but nobody waits for an answer meanwhile."""
+    subject = in_state(RESTARTING)
+    step(subject, DeadlinePassed(), 10)
+    assert subject.deadline == 20
+    assert step(subject, DeadlinePassed(), 20) == [
+        RestartAnswered("the command was killed and is still there")
+    ]
+    assert (subject.state, subject.deadline) == (RESTARTING, None)
+    assert step(subject, Exited(PID, ExitStatus(signal=SIGKILL)), 99) == [Start()]
+
+
+def test_a_stop_that_may_not_be_forwarded_drains_the_others() -> None:
+    """A database must have its time, whatever the command does."""
+    subject = in_state(STOPPING)
+    assert step(subject, SignalRefused()) == [AskAdopted(SIGTERM, spare_filters=True)]
+    assert (subject.state, subject.deadline) == (DRAINING, None)
+    assert step(subject, NoneAdopted()) == []
+    assert (subject.state, subject.exit_status) == (ENDED, 143)
+
+
+def test_a_command_that_was_left_and_ends_after_all() -> None:
+    """Its status counts again."""
+    subject = in_state(STOPPING)
+    step(subject, SignalRefused())
+    assert step(subject, Exited(PID, ExitStatus(code=3))) == [
+        AskAdopted(SIGTERM, spare_filters=True)
+    ]
+    assert step(subject, NoChildren()) == []
+    assert (subject.state, subject.exit_status) == (ENDED, 3)
+
+
+def test_a_stop_after_a_kill_that_had_no_effect_drains_the_others() -> None:
+    subject = in_state(RESTARTING)
+    step(subject, DeadlinePassed(), 10)
+    step(subject, TERM, 11)
+    assert subject.deadline == 20
+    assert step(subject, DeadlinePassed(), 20) == [AskAdopted(SIGTERM, spare_filters=True)]
+    assert subject.state == DRAINING
