@@ -413,9 +413,10 @@ def test_one_that_ignores_all_of_them_is_named(start):
 
 FILTER = """
 import sys, time
-for line in sys.stdin:
-    print("filtered", line, end="", flush=True)
-    time.sleep(0.0001)
+print("filtered", sys.stdin.readline(), end="", flush=True)
+lines = sys.stdin.readlines()
+time.sleep(0.02)  # it has work to do when its input has ended
+print(*("filtered " + line for line in lines), sep="", end="", flush=True)
 """
 
 
@@ -424,7 +425,7 @@ def test_the_last_lines_of_the_command_pass_its_filter(start, mode, tmp_path):
     last_words = """
 import signal, sys, time
 def stop(*_):
-    for number in range(1000): print("closing", number)
+    for number in range(200): print("closing", number)
     print("last words", flush=True)
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
