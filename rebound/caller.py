@@ -83,7 +83,9 @@ class Signals:
 
     def restore(self) -> None:
         """Undo `linux.block_signals` and `linux.stop_ignoring_children`."""
-        linux.stop_ignoring_children()  # by that SIGCHLDs of our children that wait are dropped
-        if self._on_child is not None:  # None: a handler in C, which cannot be had back
-            _signal.signal(signals.SIGCHLD, self._on_child)
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, self._mask)
+        try:
+            linux.stop_ignoring_children()  # by which waiting SIGCHLDs, of our children, are lost
+            if self._on_child is not None:  # None: a handler in C, which cannot be had back
+                _signal.signal(signals.SIGCHLD, self._on_child)
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, self._mask)

@@ -67,7 +67,7 @@ def found():
 
 
 @pytest.mark.parametrize("on_child", ["signal.SIG_DFL", "signal.SIG_IGN", "note"])
-def test_the_process_is_left_as_it_was_found(on_child):
+def test_the_process_is_left_as_it_was_found(on_child, tmp_path):
     code = f"""{FOUND}
 called = []
 def note(signo, _frame):
@@ -86,7 +86,7 @@ for config in (
     status = rebound.supervise(["sh", "-c", "sleep 0.1 & exit 3"], config)
     print(status, found() == before, called)
 """
-    result = run(code, "/nowhere")
+    result = run(code, tmp_path)
     assert (result.stdout, result.stderr) == ("3 True []\n" * 2, "")
 
 
