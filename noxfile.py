@@ -38,9 +38,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types of the package, strictly."""
+    """Check the types of the package, and that wrong uses of it are refused."""
     install(session, "types")
     session.run("mypy")
+    session.run("pyright")
 
 
 @nox.session

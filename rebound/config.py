@@ -219,8 +219,8 @@ def _is_status_set(value: object) -> bool:
     )
 
 
-def _is_text(value: object) -> TypeGuard[str]:
-    """Whether it can be handed to the system: as C strings have it, and as Python encodes."""
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether it can be handed to the system: no NUL in it, and nothing that has no bytes."""
     if not isinstance(value, str):
         return False
     try:
@@ -230,7 +230,7 @@ def _is_text(value: object) -> TypeGuard[str]:
 
 
 def _is_shell_command(value: object) -> bool:
-    return _is_text(value) and (not value or bool(value.strip()))
+    return is_text(value) and (not value or bool(value.strip()))
 
 
 def _choice(choices: tuple[str, ...]) -> Rule:
@@ -247,7 +247,7 @@ _TIME: Rule = ("a number of seconds from 0 to 1e24", _is_time)
 _PERIOD: Rule = ("a number of seconds above 0, up to 1e24", _is_period)
 _SIGNAL: Rule = (f"a signal's number (1 to {signals.LAST})", _is_signal)
 _FLAG: Rule = ("True or False", lambda value: isinstance(value, bool))
-_PATH: Rule = ("a path without NUL characters, or empty", _is_text)
+_PATH: Rule = ("a path without NUL characters, or empty", is_text)
 _STATUSES: Rule = (
     f"a StatusSet with frozensets of exit statuses (0 to 255) and signals (1 to {signals.LAST})",
     _is_status_set,

@@ -43,8 +43,8 @@ class Record:
     """Base of value types: fields are the class's annotations, in order.
 
     A class attribute of the same name is the field's default.  Equality, hash and repr
-    go by the fields.  Raises `TypeError` for missing, unknown or surplus values.  A class
-    that has fields cannot be derived from: type checkers would count its fields, too.
+    go by the fields.  Raises `TypeError` for missing, unknown or surplus values.  A
+    class that has fields cannot be derived from: type checkers would count them, too.
     """
 
     _fields: tuple[str, ...] = ()
@@ -53,11 +53,8 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        for base in cls.__bases__:
-            if getattr(base, "_fields", ()):
-                raise TypeError(
-                    f"{cls.__name__}: cannot derive from {base.__name__}, it has fields"
-                )
+        if cls._fields or len(cls.__bases__) > 1:
+            raise TypeError(f"{cls.__name__} must derive from one class, which has no fields")
         cls._fields = tuple(cls.__annotations__)
         cls._required = sum(not hasattr(cls, name) for name in cls._fields)
 

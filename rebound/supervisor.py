@@ -15,7 +15,7 @@ import time
 
 from rebound import events, linux, reaper, service, signals, spawn
 from rebound.adopted import Adopted
-from rebound.config import TERMINATION_LOG, Config
+from rebound.config import TERMINATION_LOG, Config, is_text
 from rebound.dispatch import dispatch
 from rebound.exitstatus import UNKNOWN, ExitStatus
 from rebound.log import Log
@@ -62,18 +62,30 @@ def supervise(command: Sequence[str], config: Config | None = None) -> int:
     """Run `command` under supervision until it ends for good; return its exit status.
 
     The status is as a shell shows it: 128 + n after signal n, 127 and 126 if the command
-    cannot be executed.  Meanwhile all signals of the calling thread are blocked and read
-    by rebound, and each child of the process is reaped by it: call it in the main thread
-    of a process without other threads or children.  Being a subreaper stays (prctl(2)).
+    cannot be executed.  Call it in the main thread of a process without other threads and
+    without children.  Meanwhile all signals are blocked and read by rebound, and it reaps
+    each child of the process, the orphans that it adopts included, and stops them at the
+    end.  The signal mask and the handler of SIGCHLD are then as before; being a subreaper
+    and `parent_death_signal` stay (prctl(2)).
 
-    Raises `ValueError` for a command that cannot be one, and `OSError` where the system
-    refuses PR_SET_CHILD_SUBREAPER or PR_SET_PDEATHSIG.
+    Raises, before anything is started, `RuntimeError` when it is not the main thread that
+    calls, or when there is another thread or a child; `ValueError` for a command that cannot
+    be one; `TypeError` for a `config` that is none; and `OSError` where the system refuses
+    PR_SET_CHILD_SUBREAPER or PR_SET_PDEATHSIG.
     """
-    inherited = linux.block_signals()
+    from rebound import caller
+
+    if config is None:
+        config = Config()
+    if not isinstance(config, Config):
+        raise TypeError(f"config must be a rebound.Config, not {config!r}")
+    caller.require_alone()
+    before = caller.Signals()
     try:
-        return Supervisor(command, config or Config(), inherited, dict(os.environb)).run()
+        inherited = linux.block_signals()
+        return Supervisor(command, config, inherited, dict(os.environb)).run()
     finally:
-        linux.restore_signals(inherited)
+        before.restore()
 
 
 class Supervisor:
@@ -86,7 +98,7 @@ class Supervisor:
         inherited: linux.Inherited,
         environment: Mapping[bytes, bytes],
     ) -> None:
-        if not command or isinstance(command, str) or any("\0" in word for word in command):
+        if not command or isinstance(command, str) or not all(map(is_text, command)):
             raise ValueError("the command must be a list of words without NUL characters")
         self._config = config
         self._name = command[0]

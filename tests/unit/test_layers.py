@@ -27,7 +27,17 @@ LOWER["jsontext"] = ()
 STANDARD_LIBRARY = {"signals": {"_signal"}, "record": {"inspect"}}
 """What a pure module needs of it: the signals' numbers; and for `help`, which loads it anyway."""
 
-ON_DEMAND = {"cgroup", "checker", "client", "control", "health", "jsonlog", "jsontext", "libc"}
+ON_DEMAND = {
+    "caller",
+    "cgroup",
+    "checker",
+    "client",
+    "control",
+    "health",
+    "jsonlog",
+    "jsontext",
+    "libc",
+}
 ON_DEMAND |= {"manager", "notify", "notifysocket", "runsocket", "status", "termination", "watched"}
 """Modules that are for some option only, or for after the first start."""
 

@@ -1,0 +1,66 @@
+"""Uses of the library that a type checker must refuse where marked, and nowhere else.
+
+It is never run: see `test_typing.py`, and the session `types`, for two type checkers.
+"""
+
+from __future__ import annotations
+
+import signal
+
+import rebound
+from rebound.config import Config
+from rebound.events import Begin, Exited, Log, Start, Started
+from rebound.exitstatus import ExitStatus
+from rebound.restart import RestartPolicy
+from rebound.service import RUNNING, Service
+
+# --- What users call ------------------------------------------------------------------
+
+config = rebound.Config(
+    restart="always",
+    max_restarts=3,
+    max_restarts_window=60,
+    stop_timeout=None,
+    drain_signal=signal.SIGINT,
+    rewrite=((signal.SIGTERM, signal.SIGINT), (1, 0)),
+    success=rebound.StatusSet(frozenset({143})),
+)
+status: int = rebound.supervise(["true"], config)
+rebound.supervise(("true", "x"))
+
+rebound.Config(max_restart=3)  # type: ignore[call-arg]
+rebound.Config(max_restarts="3")  # type: ignore[arg-type]
+rebound.Config(max_restarts=None)  # type: ignore[arg-type]
+rebound.Config(3)  # type: ignore[arg-type]
+rebound.Config(restart_delay="5s")  # type: ignore[arg-type]
+rebound.Config(own_group="yes")  # type: ignore[arg-type]
+rebound.Config(success={78})  # type: ignore[arg-type]
+rebound.Config(rewrite=[(15, 2)])  # type: ignore[arg-type]
+rebound.Config(rewrite=((15, 2, 3),))  # type: ignore[arg-type]
+rebound.StatusSet([78])  # type: ignore[arg-type]
+rebound.StatusSet(statuses=frozenset({78}))  # type: ignore[call-arg]
+rebound.supervise("true", max_restarts=3)  # type: ignore[call-arg]
+rebound.supervise(["true"], {"max_restarts": 3})  # type: ignore[arg-type]
+rebound.supervise([1])  # type: ignore[list-item]
+config.max_restarts = 4  # type: ignore[misc]
+config.max_restart  # type: ignore[attr-defined]  # noqa: B018
+
+# --- What rebound's own parts call ----------------------------------------------------
+
+service = Service("true", config, RestartPolicy(config))
+service.step(Begin(), 0.0)
+service.step(Exited(7, ExitStatus(code=1), max_rss=1000), 0.0)
+service.state = RUNNING
+
+service.step(Config(), 0.0)  # type: ignore[arg-type]
+service.step(Start(), 0.0)  # type: ignore[arg-type]
+service.step(Started, 0.0)  # type: ignore[arg-type]
+service.state = "SLEEPING"  # type: ignore[assignment]
+Service.TRANSITIONS[("SLEEPING", Begin)]  # type: ignore[index]
+Service.TRANSITIONS[(RUNNING, Start)]  # type: ignore[index]
+Service.TRANSITIONS[(RUNNING, Started)] = 7  # type: ignore[assignment]
+Started()  # type: ignore[call-arg]
+Started("7")  # type: ignore[arg-type]
+Log("info", "signal", text="", fields={1: 2})  # type: ignore[dict-item]
+ExitStatus(1, 2, False, 4)  # type: ignore[call-arg]
+ExitStatus(status=1)  # type: ignore[call-arg]
