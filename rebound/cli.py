@@ -56,6 +56,10 @@ def _run(words: list[str], inherited: linux.Inherited, settings: options.Setting
         raise options.UsageError("option --json goes with --status or --restart-now")
     if not command:
         raise options.UsageError(f"no command given; usage: {options.USAGE}")
+    if not command[0]:
+        raise options.UsageError(
+            f"the command is an empty word (an unset variable?); usage: {options.USAGE}"
+        )
     linux.set_name("rebound")
     settings.setdefault("termination_log", TERMINATION_LOG)
     config = Config(run_directory=run_directory, **settings)
@@ -95,7 +99,6 @@ def _environment() -> dict[bytes, bytes]:
     """Give the environment for the command: ours, as it was before Python started."""
     environment = dict(posix.environ)
     environment.pop(OPTIONS_VARIABLE.encode(), None)
-    environment.pop(b"", None)  # Python can read "=value", but not pass it on
     if "rebound" in sys._xoptions:
         # In the C locale Python has set LC_CTYPE (PEP 538); the launcher tells what it was.
         before = sys._xoptions.get("lc_ctype")

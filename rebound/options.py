@@ -271,11 +271,23 @@ def parse(words: Sequence[str], settings: Settings) -> list[str]:
             break
         if len(word) < 2 or not word.startswith("-"):
             return [word, *rest]
-        if word.startswith("--"):
-            _apply_long(word, rest, settings)
-        else:
-            _apply_short(word[1:], rest, settings)
+        try:
+            if word.startswith("--"):
+                _apply_long(word, rest, settings)
+            else:
+                _apply_short(word[1:], rest, settings)
+        except UsageError as error:
+            raise UsageError(f"{error}{_hint(word)}") from None
     return rest
+
+
+def _hint(word: str) -> str:
+    """Explain a mistake in a word that seems to be several: ENTRYPOINT ["rebound", "-0 x"]."""
+    words = word.split()
+    if len(words) < 2:
+        return ""
+    separate = ", ".join(f'"{part}"' for part in words)
+    return f"; write each as a word of its own: [{separate}]"
 
 
 def _apply_long(word: str, rest: list[str], settings: Settings) -> None:
@@ -302,7 +314,8 @@ def _apply_short(letters: str, rest: list[str], settings: Settings) -> None:
 
 def _find(spelling: str) -> Option:
     if spelling not in _BY_SPELLING:
-        raise UsageError(f"unknown option {spelling} (rebound --help lists them)")
+        shown = repr(spelling) if spelling.endswith(" ") else spelling
+        raise UsageError(f"unknown option {shown} (rebound --help lists them)")
     return _BY_SPELLING[spelling]
 
 

@@ -48,7 +48,7 @@ from rebound.events import (
     TellManager,
     WatchdogExpired,
 )
-from rebound.exitstatus import ExitStatus
+from rebound.exitstatus import NOT_FOUND, ExitStatus
 from rebound.restart import HUNG, REQUESTED, UNHEALTHY, Decision, RestartPolicy
 
 TYPE_CHECKING = False
@@ -275,6 +275,8 @@ class Service:
 
     def _exec_failed(self, event: ExecFailed, now: float) -> list[Action]:
         text = f"exec {self._name}: {event.error}"
+        if not self.run.pid and event.status.code == NOT_FOUND and _has_blanks(self._name):
+            text += " (one word with blanks: write each word by itself)"
         fields = {"command": self._name, "error": event.error}
         actions: list[Action] = [Log("error", "exec_failed", text, fields)]
         actions += self._answer_restart(text)
@@ -536,6 +538,10 @@ class Service:
 def _received(level: str, signo: int, what: str) -> Log:
     text = f"received {signals.describe(signo)}{what}"
     return Log(level, "signal", text, {"signal": signals.name(signo)})
+
+
+def _has_blanks(word: str) -> bool:
+    return any(char.isspace() for char in word)
 
 
 def _megabytes(kib: int) -> str:

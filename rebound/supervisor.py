@@ -16,7 +16,7 @@ import time
 from rebound import events, linux, reaper, service, signals, spawn
 from rebound.adopted import Adopted
 from rebound.config import TERMINATION_LOG, Config
-from rebound.exitstatus import UNKNOWN, ExitStatus
+from rebound.exitstatus import EXEC_FAILED, UNKNOWN, ExitStatus
 from rebound.log import Log
 from rebound.loop import Loop
 from rebound.restart import RestartPolicy
@@ -88,6 +88,8 @@ class Supervisor:
     ) -> None:
         if not command or isinstance(command, str) or any("\0" in word for word in command):
             raise ValueError("the command must be a list of words without NUL characters")
+        if not command[0]:
+            raise ValueError("the first word of the command must not be empty")
         self._config = config
         self._name = command[0]
         self._log = Log(config.verbosity, config.log_format)
@@ -95,6 +97,7 @@ class Supervisor:
         self._spawner = self._make_spawner(command, inherited)
         self._environment = dict(environment)  # changes with each run
         self._environment.pop(b"REBOUND_LAST_EXIT", None)
+        self._environment.pop(b"", None)  # Python can read "=value", but not pass it on
         ignored = inherited.ignored - {signals.SIGCHLD}  # see linux.stop_ignoring_children
         self._loop = Loop(ignored, self._say_error)
         self._terminal = Terminal()
@@ -410,6 +413,8 @@ class Supervisor:
             if spawn.is_out_of_means(error):
                 return events.ForkFailed(text)
             return events.ExecFailed(text, spawn.exec_failure(error))
+        except ValueError as error:  # Python itself refuses a word or a variable, each time
+            return events.ExecFailed(str(error), ExitStatus(code=EXEC_FAILED))
         except Exception as error:  # MemoryError: each start must lead to an event
             return events.ForkFailed(repr(error))
         self._pid = pid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 from tests.helpers import DEADLINE, PYTHON
@@ -14,6 +15,9 @@ for wrong in (
     lambda: rebound.supervise([]),
     lambda: rebound.supervise("sh"),
     lambda: rebound.supervise(["a\\0b"]),
+    lambda: rebound.supervise([""]),
+    lambda: rebound.supervise(["true", "\\ud800"]),
+    lambda: rebound.supervise(["true"], rebound.Config(health_command="\\ud800")),
     lambda: rebound.Config(restart="x"),
     lambda: rebound.Config(max_delay=-1),
     lambda: rebound.Config(stop_timeout=float("inf")),
@@ -25,9 +29,24 @@ for wrong in (
     except ValueError as error:
         print(error)
 """
-    result = subprocess.run([PYTHON[0], "-I", "-c", code], capture_output=True, text=True)
-    assert result.stdout.count("\n") == 8
+    result = subprocess.run(
+        [PYTHON[0], "-I", "-c", code], capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert result.stdout.count("\n") == 11
     assert result.stderr == ""
+
+
+def test_library_call_does_without_a_variable_that_python_cannot_pass_on():
+    """`=value`, as `env` leaves it alone: os.environb has it, and posix_spawn takes it not."""
+    code = "import rebound, sys; sys.exit(rebound.supervise(['sh', '-c', 'exit 0']))"
+    result = subprocess.run(
+        [PYTHON[0], "-Ic", code],
+        env={**os.environ, "": "value"},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert (result.returncode, "cannot start" in result.stderr) == (0, False)
 
 
 def test_library_call_restores_the_signal_mask():
@@ -58,6 +77,22 @@ sys.exit(rebound.supervise(["true"], rebound.Config(max_restarts=2)))
     )
     assert result.returncode == 255
     assert result.stderr.count("was reaped by someone else") == 3
+
+
+def test_what_python_refuses_to_start_is_not_tried_for_ever():
+    """It is no want of memory or processes, which would pass."""
+    code = """
+import os, rebound, sys
+def refuse(*args, **options):
+    raise ValueError("illegal environment variable name")
+os.posix_spawnp = refuse
+sys.exit(rebound.supervise(["true"]))
+"""
+    result = subprocess.run(
+        [PYTHON[0], "-Ic", code], capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert result.returncode == 126
+    assert "exec true: illegal environment variable name" in result.stderr
 
 
 def test_module_run():

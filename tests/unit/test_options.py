@@ -304,6 +304,32 @@ def test_an_unknown_option_is_a_mistake(word: str, unknown: str) -> None:
         parse([word, "command"], {})
 
 
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("-0 my-daemon", '["-0", "my-daemon"]'),
+        ("-r 3 my-daemon", '["-r", "3", "my-daemon"]'),
+        ("-r3 my-daemon", '["-r3", "my-daemon"]'),
+        ("--restart always my-daemon", '["--restart", "always", "my-daemon"]'),
+        ("--max-delay=5s\tmy-daemon", '["--max-delay=5s", "my-daemon"]'),
+        ("--quiet my-daemon --x=1", '["--quiet", "my-daemon", "--x=1"]'),
+    ],
+)
+def test_several_words_in_one_are_a_mistake_with_a_hint(word: str, words: str) -> None:
+    """As in an image: ENTRYPOINT ["rebound", "-0 my-daemon"]."""
+    with pytest.raises(UsageError) as raised:
+        parse([word], {})
+    assert str(raised.value).endswith(f"; write each as a word of its own: {words}")
+
+
+@pytest.mark.parametrize("words", [["-r", "3 my-daemon"], ["-r", "x"], ["--wrong"]])
+def test_other_mistakes_have_no_such_hint(words: list[str]) -> None:
+    """A value may have blanks: the word with the option is what counts."""
+    with pytest.raises(UsageError) as raised:
+        parse(words, {})
+    assert "word of its own" not in str(raised.value)
+
+
 word = st.text(max_size=8)
 value = word | st.sampled_from(["3", "3/1m", "500ms", "TERM", "78,SIGQUIT", "TERM:0", "never"])
 words = st.lists(
