@@ -38,9 +38,7 @@ def main() -> int:
 
 
 def _run(words: list[str], inherited: linux.Inherited, settings: options.Settings) -> int:
-    surplus = options.parse(os.environ.get(OPTIONS_VARIABLE, "").split(), settings)
-    if surplus:
-        raise options.UsageError(f"{OPTIONS_VARIABLE} may hold options only, not {surplus[0]!r}")
+    _take_options_variable(settings)
     command = options.parse(words, settings)
     run_directory = os.environ.get(RUN_DIRECTORY_VARIABLE, RUN_DIRECTORY)
     action = settings.get(options.ACTION)
@@ -64,6 +62,18 @@ def _run(words: list[str], inherited: linux.Inherited, settings: options.Setting
     settings.setdefault("termination_log", TERMINATION_LOG)
     config = Config(run_directory=run_directory, **settings)
     return Supervisor(command, config, inherited, _environment()).run()
+
+
+def _take_options_variable(settings: options.Settings) -> None:
+    text = os.environ.get(OPTIONS_VARIABLE)
+    if not text:
+        return
+    try:
+        surplus = options.parse(options.split_words(text), settings)
+    except options.UsageError as error:
+        raise options.UsageError(f"{OPTIONS_VARIABLE}: {error}") from None
+    if surplus:
+        raise options.UsageError(f"{OPTIONS_VARIABLE} may hold options only, not {surplus[0]!r}")
 
 
 def _ask(action: str, directory: str, words: list[str], settings: options.Settings) -> int:

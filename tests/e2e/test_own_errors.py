@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 
@@ -50,11 +51,20 @@ def test_bad_option(args, says):
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("value", ["-r x", "true", "--wrong"])
+@pytest.mark.parametrize(
+    "value", ["-r x", "true", "--wrong", "''", "--health-cmd 'curl -f", "-0\\"]
+)
 def test_bad_options_variable(value):
+    """The line says where the mistake is."""
     result = run("true", env={"REBOUND_OPTIONS": value})
     assert result.returncode == 125
-    assert result.stderr.count("\n") == 1
+    assert re.fullmatch("rebound: REBOUND_OPTIONS[^\n]*\n", result.stderr)
+
+
+def test_a_value_with_blanks_in_the_options_variable():
+    options = "-q --health-interval 10ms --health-retries 1 -r 1 --health-cmd 'exit  3'"
+    result = run("-v", "sleep", "1000", env={**os.environ, "REBOUND_OPTIONS": options})
+    assert "with status 3" in result.stderr
 
 
 def test_help_and_version_go_to_stdout():

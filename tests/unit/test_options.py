@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -190,6 +191,77 @@ def test_the_word_after_an_option_is_its_value(value: str) -> None:
 def test_options_end_at_two_dashes_or_the_first_word(words: list[str], command: list[str]) -> None:
     """From there on every word is the command's."""
     assert parse(words, {}) == command
+
+
+# --- Words of a line, as of REBOUND_OPTIONS ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", []),
+        (" \t\n", []),
+        (" -0\t-g\n-k\r\n", ["-0", "-g", "-k"]),
+        ("--health-cmd 'curl -f x'", ["--health-cmd", "curl -f x"]),
+        ("--health-cmd='curl -f x'", ["--health-cmd=curl -f x"]),
+        ("''", [""]),
+        ("a'' \"\" b", ["a", "", "b"]),
+        ("a'b'\"c\"d", ["abcd"]),
+        ("'a\"b' \"a'b\"", ['a"b', "a'b"]),
+        (r"'a\b' \'a\ b", [r"a\b", "'a b"]),
+        (r'"\a\$\`\"\\\'"', [r"\a$`" + '"' + r"\\'"]),
+        ('a\\\nb "c\\\nd" \\\n', ["ab", "cd"]),
+        ("$HOME `x` * ~ # ; | & {a,b}", ["$HOME", "`x`", "*", "~", "#", ";", "|", "&", "{a,b}"]),
+        ('"$HOME `x`"', ["$HOME `x`"]),
+    ],
+)
+def test_words_of_a_line(line: str, words: list[str]) -> None:
+    """Nothing but white space, quotes and backslashes is special."""
+    assert options.split_words(line) == words
+
+
+@pytest.mark.parametrize("line", ["'", '"', "a 'b", "'\"", r"'a'\''", r'"\"', '"\\', "\\", "a \\"])
+def test_an_open_quote_is_a_mistake(line: str) -> None:
+    """So is a backslash that quotes nothing."""
+    with pytest.raises(UsageError, match=r"is not closed$|has nothing to quote$"):
+        options.split_words(line)
+
+
+letters = "ab'\"\\ \t\u00e9"
+
+
+@pytest.mark.parametrize(
+    ("shell", "alphabet", "take"),
+    [
+        ("dash", letters, "set -- {}"),
+        # Where a shell does not take the end of a line for the end of a command.
+        ("bash", letters + "\n", 'words=({}\n); set -- "${{words[@]}}"'),
+    ],
+)
+@given(data=st.data())
+def test_a_shell_splits_alike(shell: str, alphabet: str, take: str, data: st.DataObject) -> None:
+    """Real ones, into the same words."""
+    program, expected = "", ""
+    for line in data.draw(st.lists(st.text(alphabet, max_size=12), min_size=20, max_size=20)):
+        try:
+            words = options.split_words(line)
+        except UsageError:
+            continue
+        program += take.format(line) + "\nprintf '%s\\0' $# \"$@\"\n"
+        expected += "".join(f"{word}\0" for word in (len(words), *words))
+    result = subprocess.run([shell, "-c", program], capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == (expected, "")
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+@given(st.text(letters, max_size=12).filter(lambda line: line.count("\\") < 2))
+def test_what_is_a_mistake_here_is_one_for_a_shell(shell: str, line: str) -> None:
+    """Except that for a shell a backslash at the very end stands for itself."""
+    try:
+        options.split_words(line)
+    except UsageError as error:
+        if "backslash" not in str(error):
+            assert subprocess.run([shell, "-c", f": {line}"], capture_output=True).returncode == 2
 
 
 # --- Repeated options -----------------------------------------------------------------
