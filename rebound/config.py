@@ -86,6 +86,10 @@ class Config(Record):
     """The file that tells why rebound ended with a status other than 0; empty = none."""
     log_format: str = "text"
     """`text`, or `json`: an object a line."""
+    log_file: str = ""
+    """The file that the log is appended to; empty = stderr."""
+    log_reopen: bool = False
+    """Open `log_file` again at each SIGHUP, which is forwarded all the same."""
     verbosity: str = "normal"
     """`quiet` (errors only), `normal` or `verbose`."""
 
@@ -107,7 +111,8 @@ class Config(Record):
             "watchdog",
             "None or a finite number above 0",
         )
-        _require("\0" not in self.health_command, "health_command", "without NUL characters")
+        for field in ("health_command", "log_file"):
+            _require("\0" not in getattr(self, field), field, "without NUL characters")
         _require(
             self.oom_score_adj is None or _is_oom_score_adj(self.oom_score_adj),
             "oom_score_adj",

@@ -231,6 +231,18 @@ OPTIONS = (
         "text (default), or json: an object a line",
         _sets("log_format", config.parse_log_format),
     ),
+    Option(
+        ("--log-file",),
+        "PATH",
+        "append the log to this file instead of writing it to stderr",
+        _sets("log_file", str),
+    ),
+    Option(
+        ("--log-reopen",),
+        "",
+        "open that file again at SIGHUP, for log rotation",
+        _means("log_reopen", True),
+    ),
     Option(("-q", "--quiet"), "", "log errors only", _means("verbosity", "quiet")),
     Option(
         ("-v", "--verbose"),

@@ -92,7 +92,7 @@ class Supervisor:
             raise ValueError("the first word of the command must not be empty")
         self._config = config
         self._name = command[0]
-        self._log = Log(config.verbosity, config.log_format)
+        self._log = Log(config.verbosity, config.log_format, config.log_file)
         self._service = self._make_service()
         self._spawner = self._make_spawner(command, inherited)
         self._environment = dict(environment)  # changes with each run
@@ -254,6 +254,8 @@ class Supervisor:
             return
         # A shell that is hung up passes SIGHUP on by kill(2); then the terminal is gone.
         hung_up = signo == signals.SIGHUP and (by_terminal or self._terminal.is_gone())
+        if signo == signals.SIGHUP and self._config.log_reopen and not hung_up:
+            self._log.reopen()
         if signo in _SHUTDOWN_SIGNALS or hung_up:
             self._step(events.StopRequested(signo, delivered))
         elif not delivered:

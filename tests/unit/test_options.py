@@ -28,6 +28,7 @@ FLAGS = [
     ("--status",),
     ("--restart-now",),
     ("--json",),
+    ("--log-reopen",),
 ]
 VALUED = [
     ("--restart",),
@@ -51,6 +52,7 @@ VALUED = [
     ("--oom-score-adj",),
     ("--termination-log",),
     ("--log-format",),
+    ("--log-file",),
 ]
 SPELLINGS = [spelling for option in FLAGS + VALUED for spelling in option]
 VALUED_SPELLINGS = [spelling for option in VALUED for spelling in option]
@@ -118,6 +120,8 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("--oom-score-adj -1000", {"oom_score_adj": -1000}),
     ("--termination-log=", {"termination_log": ""}),
     ("--log-format json", {"log_format": "json"}),
+    ("--log-file /log", {"log_file": "/log"}),
+    ("--log-reopen", {"log_reopen": True}),
     ("--status", {ACTION: options.STATUS}),
     ("--restart-now", {ACTION: options.RESTART_NOW}),
     ("--json", {JSON: True}),
@@ -314,7 +318,7 @@ ALLOWED = {
     "--oom-score-adj": "a whole number from -1000 to 1000",
     "--log-format": "text, json",
 }
-ANY_TEXT = {"--health-cmd", "--termination-log"}
+ANY_TEXT = {"--health-cmd", "--termination-log", "--log-file"}
 
 
 @pytest.mark.parametrize(
