@@ -38,9 +38,7 @@ def main() -> int:
 
 
 def _run(words: list[str], inherited: linux.Inherited, settings: options.Settings) -> int:
-    surplus = options.parse(os.environ.get(OPTIONS_VARIABLE, "").split(), settings)
-    if surplus:
-        raise options.UsageError(f"{OPTIONS_VARIABLE} may hold options only, not {surplus[0]!r}")
+    _take_options_variable(settings)
     command = options.parse(words, settings)
     run_directory = os.environ.get(RUN_DIRECTORY_VARIABLE, RUN_DIRECTORY)
     action = settings.get(options.ACTION)
@@ -54,12 +52,30 @@ def _run(words: list[str], inherited: linux.Inherited, settings: options.Setting
         return _print(f"rebound {rebound.__version__}\n")
     if settings.pop(options.JSON, False):
         raise options.UsageError("option --json goes with --status or --restart-now")
+    if settings.get("log_reopen") and not settings.get("log_file"):
+        raise options.UsageError("option --log-reopen goes with --log-file")
     if not command:
         raise options.UsageError(f"no command given; usage: {options.USAGE}")
+    if not command[0]:
+        raise options.UsageError(
+            f"the command is an empty word (an unset variable?); usage: {options.USAGE}"
+        )
     linux.set_name("rebound")
     settings.setdefault("termination_log", TERMINATION_LOG)
     config = Config(run_directory=run_directory, **settings)
     return Supervisor(command, config, inherited, _environment()).run()
+
+
+def _take_options_variable(settings: options.Settings) -> None:
+    text = os.environ.get(OPTIONS_VARIABLE)
+    if not text:
+        return
+    try:
+        surplus = options.parse(options.split_words(text), settings)
+    except options.UsageError as error:
+        raise options.UsageError(f"{OPTIONS_VARIABLE}: {error}") from None
+    if surplus:
+        raise options.UsageError(f"{OPTIONS_VARIABLE} may hold options only, not {surplus[0]!r}")
 
 
 def _ask(action: str, directory: str, words: list[str], settings: options.Settings) -> int:
@@ -91,7 +107,6 @@ def _environment() -> dict[bytes, bytes]:
     """Give the environment for the command: ours, as it was before Python started."""
     environment = dict(posix.environ)
     environment.pop(OPTIONS_VARIABLE.encode(), None)
-    environment.pop(b"", None)  # Python can read "=value", but not pass it on
     if "rebound" in sys._xoptions:
         # In the C locale Python has set LC_CTYPE (PEP 538); the launcher tells what it was.
         before = sys._xoptions.get("lc_ctype")

@@ -109,6 +109,10 @@ class Config(Record):
         The file that tells why rebound ended with a status other than 0; empty = none.
     log_format: str = 'text'
         'text', or 'json': an object a line.
+    log_file: str = ''
+        The file that the log is appended to; empty = stderr.
+    log_reopen: bool = False
+        Open log_file again at each SIGHUP, which is forwarded all the same.
     verbosity: str = 'normal'
         'quiet' (errors only), 'normal' or 'verbose'.
     """
@@ -143,6 +147,8 @@ class Config(Record):
     run_directory: str = ""
     termination_log: str = ""
     log_format: str = "text"
+    log_file: str = ""
+    log_reopen: bool = False
     verbosity: str = "normal"
 
     if not TYPE_CHECKING:  # see Record
@@ -295,6 +301,8 @@ _RULES: dict[str, Rule] = {
     "run_directory": _PATH,
     "termination_log": _PATH,
     "log_format": _choice(LOG_FORMATS),
+    "log_file": _PATH,
+    "log_reopen": _FLAG,
     "verbosity": _choice(VERBOSITIES),
 }
 """For each field what is allowed, in words and as a test."""

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 
 
 def format_line(level: str, event: str, text: str, fields: Mapping[str, object]) -> bytes:
-    """Give the line; texts in it are cut until it is no longer than a text line may be."""
+    """Give the line; texts in it are cut until it may be written in one piece.
+
+    The log may have to put a newline before it.
+    """
     line = {"ts": timestamp(time.time()), "level": level, "event": event, **fields, "msg": text}
     encoded = to_json(line)
     longest = MAX_LINE
-    while len(encoded) >= MAX_LINE:
+    while len(encoded) > MAX_LINE - len("\n\n"):
         longest //= 2
         cut = {
             name: value[:longest] if isinstance(value, str) else value

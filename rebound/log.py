@@ -1,4 +1,4 @@
-"""One line each on stderr; writing never blocks and never fails rebound."""
+"""One line each on stderr, or in a file; writing never blocks and never fails rebound."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _NOTHING, _QUIET, _NORMAL, _VERBOSE = range(-1, 3)
 _LEVELS = {"error": _QUIET, "info": _NORMAL, "debug": _VERBOSE}
+
+_ENDS = ("exited", "reaped_elsewhere")
+"""Events that tell of the command's end: it may have ended in the middle of a line."""
 
 _S_IFMT, _S_IFREG = 0o170000, 0o100000
 """inode(7), without the import of the `stat` module."""
@@ -30,19 +33,33 @@ class Log:
     O_NONBLOCK is a mark on the open file that all its holders share, so it must not be
     set on the inherited stderr.  A line that cannot be written at once is dropped, and
     counted; the count is written as soon as something can be.
+
+    With a `path` all goes to that file.  Raises `OSError` if it cannot be opened.
     """
 
-    def __init__(self, verbosity: str = "normal", line_format: str = "text", fd: int = 2) -> None:
+    def __init__(
+        self, verbosity: str = "normal", line_format: str = "text", path: str = "", fd: int = 2
+    ) -> None:
         self._threshold = {"quiet": _QUIET, "normal": _NORMAL, "verbose": _VERBOSE}[verbosity]
         self._fd = fd
         self._own_fd = -1
+        self._path = path
         self._dropped = 0
+        self._is_shared = True  # with the command
+        self._is_json = line_format == "json"
+        self._is_torn = False  # whether half a line may stand where the next one goes
         self._write: Callable[[int, bytes], int] = _write_without_waiting
         self._format: Callable[[str, str, str, Mapping[str, object]], bytes] = _text_line
-        if line_format == "json":
+        if self._is_json:
             from rebound import jsonlog
 
             self._format = jsonlog.format_line
+        if path:
+            self._open()
+        else:
+            self._take_inherited(fd)
+
+    def _take_inherited(self, fd: int) -> None:
         try:
             kind = os.fstat(fd).st_mode & _S_IFMT
         except OSError:  # EBADF: closed, and the number may become that of another file
@@ -65,6 +82,28 @@ class Log:
         """Whether a line at this level is written."""
         return _LEVELS[level] <= self._threshold
 
+    def _open(self) -> None:
+        from rebound import logfile
+
+        try:
+            fd, self._is_shared = logfile.open_file(self._path)
+        except OSError as error:
+            text = f"cannot open the log file {self._path}: {error.strerror}"
+            raise OSError(error.errno, text) from None
+        if self._own_fd >= 0:
+            linux.close(self._own_fd)
+        self._fd = self._own_fd = fd
+        self._write = os.write
+
+    def reopen(self) -> None:
+        """Go on in the file that has the path now, or, where that cannot be, in the old one."""
+        if not self._path:
+            return
+        try:
+            self._open()
+        except OSError as error:
+            self.write("error", "error", f"{error.strerror}; going on with the old one")
+
     def close(self) -> None:
         """Close what was opened; the inherited descriptor stays."""
         self._write_dropped()
@@ -80,6 +119,8 @@ class Log:
 
         `text` is for people; for programs there is the JSON format, with `event` and `fields`.
         """
+        if event in _ENDS and self._is_shared:
+            self._is_torn = True
         if not self.shows(level):
             return
         self._write_dropped()
@@ -93,11 +134,17 @@ class Log:
                 self._dropped = 0
 
     def _put(self, line: bytes) -> bool:
+        if self._is_torn and self._is_json:
+            # People can read what is glued together, programs cannot; an empty line is no object.
+            line = b"\n" + line
         try:
-            return self._write(self._fd, line) == len(line)
+            written = self._write(self._fd, line)
         except OSError:
             # EAGAIN: full; EPIPE: no reader; ENOSPC, EIO, EFBIG: no use either.
             return False
+        if written:
+            self._is_torn = written < len(line)
+        return written == len(line)
 
 
 def _text_line(_level: str, _event: str, text: str, _fields: Mapping[str, object]) -> bytes:

@@ -8,7 +8,7 @@ from rebound.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     Settings = dict[str, Any]
@@ -248,6 +248,18 @@ OPTIONS = (
         "text (default), or json: an object a line",
         _sets("log_format", config.parse_log_format),
     ),
+    Option(
+        ("--log-file",),
+        "PATH",
+        "append the log to this file instead of writing it to stderr",
+        _sets("log_file", str),
+    ),
+    Option(
+        ("--log-reopen",),
+        "",
+        "open that file again at SIGHUP, for log rotation",
+        _means("log_reopen", True),
+    ),
     Option(("-q", "--quiet"), "", "log errors only", _means("verbosity", "quiet")),
     Option(
         ("-v", "--verbose"),
@@ -275,6 +287,44 @@ OPTIONS = (
 _BY_SPELLING = {spelling: option for option in OPTIONS for spelling in option.spellings}
 
 
+def split_words(text: str) -> list[str]:
+    """Split a line into words as a POSIX shell does: by white space, quotes and backslashes.
+
+    Nothing is expanded: each other character stands for itself (POSIX.1-2017, Shell Command
+    Language, 2.2).  Raises `UsageError` for a quote that is not closed.
+    """
+    words: list[str] = []
+    word: str | None = None  # between two words; a quote begins one, even an empty one
+    quote = ""
+    chars = iter(text)
+    for char in chars:
+        if char == quote:
+            quote = ""
+        elif not quote and char.isspace():
+            if word is not None:
+                words.append(word)
+            word = None
+        elif not quote and char in "'\"":
+            quote, word = char, word or ""
+        elif literal := _literal(char, quote, chars):
+            word = (word or "") + literal
+    if quote:
+        raise UsageError(f"a quote ({quote}) is not closed")
+    return words if word is None else [*words, word]
+
+
+def _literal(char: str, quote: str, following: Iterator[str]) -> str:
+    """Return what a character within `quote` stands for; a backslash takes the next one, too."""
+    if char != "\\" or quote == "'":
+        return char
+    escaped = next(following, "")
+    if not escaped:
+        raise UsageError("a backslash at the end has nothing to quote")
+    if escaped == "\n":
+        return ""  # the line goes on
+    return char + escaped if quote and escaped not in '$`"\\' else escaped
+
+
 def parse(words: Sequence[str], settings: Settings) -> list[str]:
     """Apply the options at the head of `words` to `settings`; return the words after them.
 
@@ -288,11 +338,23 @@ def parse(words: Sequence[str], settings: Settings) -> list[str]:
             break
         if len(word) < 2 or not word.startswith("-"):
             return [word, *rest]
-        if word.startswith("--"):
-            _apply_long(word, rest, settings)
-        else:
-            _apply_short(word[1:], rest, settings)
+        try:
+            if word.startswith("--"):
+                _apply_long(word, rest, settings)
+            else:
+                _apply_short(word[1:], rest, settings)
+        except UsageError as error:
+            raise UsageError(f"{error}{_hint(word)}") from None
     return rest
+
+
+def _hint(word: str) -> str:
+    """Explain a mistake in a word that seems to be several: ENTRYPOINT ["rebound", "-0 x"]."""
+    words = word.split()
+    if len(words) < 2:
+        return ""
+    separate = ", ".join(f'"{part}"' for part in words)
+    return f"; write each as a word of its own: [{separate}]"
 
 
 def _apply_long(word: str, rest: list[str], settings: Settings) -> None:
@@ -319,7 +381,8 @@ def _apply_short(letters: str, rest: list[str], settings: Settings) -> None:
 
 def _find(spelling: str) -> Option:
     if spelling not in _BY_SPELLING:
-        raise UsageError(f"unknown option {spelling} (rebound --help lists them)")
+        shown = repr(spelling) if spelling.endswith(" ") else spelling
+        raise UsageError(f"unknown option {shown} (rebound --help lists them)")
     return _BY_SPELLING[spelling]
 
 
@@ -352,7 +415,8 @@ def format_help() -> str:
         "at the end, let the processes that it left behind shut down.\n\n"
         f"{lines}\n"
         "TIME is in seconds, or with a unit: 500ms, 10s, 5m, 1h.  Signals by name or number.\n"
-        "Options are read from the environment variable REBOUND_OPTIONS first.\n"
+        "Options are read from the environment variable REBOUND_OPTIONS first; quotes and\n"
+        "backslashes in it work as in a shell.\n"
         "Exit status: the command's, 128+n after signal n, 125 for an error of rebound's own,\n"
         "126 if the command cannot be executed, 127 if it cannot be found.  With --status: 0 if\n"
         "all is well, 1 if not, 3 if there is no rebound.\n"

@@ -55,7 +55,7 @@ from rebound.events import (
     TellManager,
     WatchdogExpired,
 )
-from rebound.exitstatus import ExitStatus
+from rebound.exitstatus import NOT_FOUND, ExitStatus
 from rebound.restart import HUNG, REQUESTED, STOP_SIGNALS, UNHEALTHY, Decision, RestartPolicy
 
 TYPE_CHECKING = False
@@ -325,6 +325,8 @@ class Service:
 
     def _exec_failed(self, event: ExecFailed, now: float) -> list[Action]:
         text = f"exec {self._name}: {event.error}"
+        if not self.run.pid and event.status.code == NOT_FOUND and _has_blanks(self._name):
+            text += " (one word with blanks: write each word by itself)"
         fields = {"command": self._name, "error": event.error}
         actions: list[Action] = [Log("error", "exec_failed", text, fields)]
         actions += self._answer_restart(text)
@@ -709,6 +711,10 @@ def _still_there() -> Log:
     after = format_duration(KILL_PATIENCE)
     text = f"still there {after} after SIGKILL, not waiting any longer"
     return Log("error", "not_killed", text, None, True)
+
+
+def _has_blanks(word: str) -> bool:
+    return any(char.isspace() for char in word)
 
 
 def _megabytes(kib: int) -> str:

@@ -22,7 +22,10 @@ _OUT_OF_MEANS = frozenset(
 
 
 class Spawner:
-    """Starts one command, again and again in the same way."""
+    """Starts one command, again and again in the same way.
+
+    Raises `ValueError` for a word that no system can take: it would fail at each start.
+    """
 
     def __init__(
         self,
@@ -31,7 +34,7 @@ class Spawner:
         *,
         own_group: bool,
     ) -> None:
-        self._command = list(command)
+        self._command = [os.fsencode(word) for word in command]
         self._mask = sorted(inherited.mask)
         # Exec keeps ignored signals ignored, and Python ignores two that were not so before.
         # With all of them named, the C library need not ask the kernel about each of the rest.

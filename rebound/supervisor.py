@@ -17,7 +17,7 @@ from rebound import events, linux, reaper, service, signals, spawn
 from rebound.adopted import Adopted
 from rebound.config import TERMINATION_LOG, Config, is_text
 from rebound.dispatch import dispatch
-from rebound.exitstatus import UNKNOWN, ExitStatus
+from rebound.exitstatus import EXEC_FAILED, UNKNOWN, ExitStatus
 from rebound.log import Log
 from rebound.loop import Loop
 from rebound.restart import STOP_SIGNALS, RestartPolicy
@@ -100,13 +100,16 @@ class Supervisor:
     ) -> None:
         if not command or isinstance(command, str) or not all(map(is_text, command)):
             raise ValueError("the command must be a list of words without NUL characters")
+        if not command[0]:
+            raise ValueError("the first word of the command must not be empty")
         self._config = config
         self._name = command[0]
-        self._log = Log(config.verbosity, config.log_format)
+        self._log = Log(config.verbosity, config.log_format, config.log_file)
         self._service = self._make_service()
         self._spawner = self._make_spawner(command, inherited)
         self._environment = dict(environment)  # changes with each run
         self._environment.pop(b"REBOUND_LAST_EXIT", None)
+        self._environment.pop(b"", None)  # Python can read "=value", but not pass it on
         self._loop = Loop(self._say_error)
         # Ignored is what a shell sets for a job with &, or nohup: nobody's wish.  The command
         # gets it all the same, and goes on ignoring it unless it has a handler.
@@ -281,6 +284,8 @@ class Supervisor:
         delivered = by_terminal and self._command_got(signo)
         if signo == signals.SIGCONT and self._resume():
             return
+        if signo == signals.SIGHUP and self._config.log_reopen and not by_terminal:
+            self._log.reopen()
         if self._asks_to_stop(signo, by_terminal=by_terminal):
             self._step(events.StopRequested(signo, delivered))
         elif not delivered:
@@ -458,6 +463,8 @@ class Supervisor:
             if spawn.is_out_of_means(error):
                 return events.ForkFailed(text)
             return events.ExecFailed(text, spawn.exec_failure(error))
+        except ValueError as error:  # Python itself refuses a word or a variable, each time
+            return events.ExecFailed(str(error), ExitStatus(code=EXEC_FAILED))
         except Exception as error:  # MemoryError: each start must lead to an event
             return events.ForkFailed(repr(error))
         self._pid = self._last_pid = pid

@@ -135,7 +135,7 @@ def test_the_lines_of_a_crash_with_usage_and_core():
 
 
 def records(text):
-    return [json.loads(line) for line in text.splitlines()]
+    return [json.loads(line) for line in text.splitlines() if line]
 
 
 def test_json_is_one_object_a_line_with_stable_names():
@@ -164,6 +164,24 @@ def test_json_is_one_object_a_line_with_stable_names():
     assert (ended["reason"], ended["code"], ended["restarts"]) == ("exit:3", 3, 1)
     assert ended["max_rss"] > 100_000
     assert lines[-1]["level"] == "error"
+
+
+@pytest.mark.parametrize("options", [[], ["-q"]])
+def test_json_after_half_a_line_of_the_command(options):
+    """A crash within a line on the same stderr; an empty line is none."""
+    command = ["sh", "-c", "printf 'progress 42%%' >&2; exit 3"]
+    result = run(*options, "--log-format", "json", "-r1", *command)
+    lines = [line for line in result.stderr.splitlines() if "progress" not in line]
+    events = [record["event"] for record in records("\n".join(lines))]
+    assert "giving_up" in events
+    assert events.count("exited") == (0 if options == ["-q"] else 2)
+    assert result.stderr.count("{") == len(events)
+    assert result.stderr.count("\n\n") == 0
+
+
+def test_text_after_half_a_line_of_the_command():
+    """People can read it."""
+    assert "halfrebound: child" in run("sh", "-c", "printf half >&2").stderr
 
 
 def test_json_of_any_name():

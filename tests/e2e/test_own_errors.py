@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import signal
 
@@ -36,6 +38,10 @@ from tests.helpers import run
         (["--wrong", "true"], "unknown option --wrong"),
         (["-qx", "true"], "unknown option -x"),
         (["--quiet=1", "true"], "takes no value"),
+        ([""], "the command is an empty word"),
+        (["--", ""], "the command is an empty word"),
+        (["-0", "", "true"], "the command is an empty word"),
+        (["-0 true"], 'write each as a word of its own: ["-0", "true"]'),
     ],
 )
 def test_bad_option(args, says):
@@ -45,11 +51,20 @@ def test_bad_option(args, says):
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("value", ["-r x", "true", "--wrong"])
+@pytest.mark.parametrize(
+    "value", ["-r x", "true", "--wrong", "''", "--health-cmd 'curl -f", "-0\\"]
+)
 def test_bad_options_variable(value):
+    """The line says where the mistake is."""
     result = run("true", env={"REBOUND_OPTIONS": value})
     assert result.returncode == 125
-    assert result.stderr.count("\n") == 1
+    assert re.fullmatch("rebound: REBOUND_OPTIONS[^\n]*\n", result.stderr)
+
+
+def test_a_value_with_blanks_in_the_options_variable():
+    options = "-q --health-interval 10ms --health-retries 1 -r 1 --health-cmd 'exit  3'"
+    result = run("-v", "sleep", "1000", env={**os.environ, "REBOUND_OPTIONS": options})
+    assert "with status 3" in result.stderr
 
 
 def test_help_and_version_go_to_stdout():
@@ -64,6 +79,33 @@ def test_command_not_found():
     assert result.returncode == 127
     assert "rebound: exec no-such-command: No such file or directory\n" in result.stderr
     assert run("/no/such/command").returncode == 127
+
+
+@pytest.mark.parametrize("word", ["no-such-command --flag", "no-such\tcommand"])
+def test_a_command_that_is_one_word_with_blanks_and_not_found(word):
+    """As in an image: ENTRYPOINT ["rebound", "my-daemon --flag"]."""
+    result = run("--log-format", "json", word)
+    assert result.returncode == 127
+    line = json.loads(result.stderr.splitlines()[-1])
+    assert line["event"] == "exec_failed"
+    assert line["error"] == "No such file or directory"
+    assert line["msg"].endswith(
+        "No such file or directory (one word with blanks: write each word by itself)"
+    )
+
+
+def test_words_with_blanks_that_need_no_hint(tmp_path):
+    """Not of the arguments; nor of a program with such a name that is there."""
+    hint = "(one word with blanks"
+    assert hint not in run("no-such-command", "a b").stderr
+    program = tmp_path / "my program"
+    program.write_text("")
+    result = run(program)
+    assert (result.returncode, hint in result.stderr) == (126, False)
+    program.write_text('#!/bin/sh\nrm "$0"\nexit 1\n')
+    program.chmod(0o755)
+    result = run("-r", 2, program)
+    assert (result.returncode, hint in result.stderr) == (127, False)
 
 
 def test_command_not_executable(tmp_path):

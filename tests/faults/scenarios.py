@@ -61,6 +61,7 @@ until [ -S "$REBOUND_RUN_DIR/$!.sock" ]; do sleep 0.01; done
 PLAIN = ["-v", "-b", "0", "--max-delay", "20ms", "--stop-timeout", "1s"]
 OPTIONS = ["-kG", "--oom-score-adj", "500", "--termination-log", "DIRECTORY/message"]
 OPTIONS += ["--log-format", "json", "-p", "HUP"]
+LOG_FILE = ["--log-file", "DIRECTORY/log", "--log-reopen", "--rewrite", "HUP:0"]
 NOTIFIER = ["first[", "asleep", "]", "READY=1", "STATUS=well", "print:ready", "keep:0.05"]
 
 
@@ -122,7 +123,8 @@ class Run:
 
     @property
     def err(self) -> str:
-        return (self.directory / "err").read_text(errors="replace")
+        files = [self.directory / "err", *sorted(self.directory.glob("log*"))]
+        return "".join(file.read_text(errors="replace") for file in files)
 
     def ended(self) -> bool:
         if self.popen.returncode is None:
@@ -194,6 +196,15 @@ def _ask(run: Run, fault: Fault | None) -> None:
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def _rotate(run: Run, _fault: Fault | None) -> None:
+    log = run.directory / "log"
+    for number in range(3):
+        if log.exists():
+            log.rename(run.directory / f"log.{number}")
+        run.send(signal.SIGHUP)
+        run.wait(log.exists, PATIENCE)
+
+
 def _signal(run: Run, _fault: Fault | None) -> None:
     rebound = run.rebound
     if rebound:
@@ -224,6 +235,11 @@ SCENARIOS = {
         wrapper=["setsid", "--ctty", "--wait"],
     ),
     "signals": Scenario([*PLAIN, "sh", "-c", SERVICE], is_ready, _signal),
+    "logfile": Scenario(
+        [*PLAIN, *LOG_FILE, "sh", "-c", SERVICE],
+        is_ready,
+        _rotate,
+    ),
     "client": Scenario(["--status"], lambda run: run.ended(), wrapper=BESIDE_ANOTHER),
 }
 

@@ -218,6 +218,27 @@ ROWS = (
     ),
     Row("munmap", "EINVAL ENOMEM", whens=(ONCE, AGAIN, FOR_GOOD)),
     Row("mprotect", "ENOMEM EACCES EINVAL", whens=(ONCE, AGAIN, FOR_GOOD)),
+    # --- The log file: opened before the first start, and again at SIGHUP
+    Row(
+        "openat",
+        "EACCES EISDIR EMFILE ENOENT ENOSPC ENXIO EROFS",
+        "logfile",
+        (CARRIES_ON, OWN_ERROR),
+        phase=SETUP,
+        many_calls=True,
+    ),
+    Row("openat", "EACCES EINTR EMFILE ENOENT ENOSPC EROFS", "logfile", many_calls=True),
+    Row(
+        "fcntl",
+        "EMFILE EINVAL",
+        "logfile",
+        (OWN_ERROR,),
+        by_when=((AGAIN, (CARRIES_ON,)), (LATER, (CARRIES_ON,))),
+        phase=SETUP,
+    ),
+    Row("newfstatat", "EOVERFLOW ENOMEM", "logfile", (CARRIES_ON, OWN_ERROR), phase=SETUP),
+    Row("close", "EIO ENOSPC EDQUOT", "logfile", whens=(ONCE, AGAIN, LATER)),
+    Row("write", "EAGAIN EDQUOT EFBIG EINTR EIO ENOSPC EPIPE", "logfile"),
     # --- The socket for --status
     Row(
         "socket",

@@ -29,7 +29,9 @@ for wrong in (
     lambda: rebound.supervise([]),
     lambda: rebound.supervise("sh"),
     lambda: rebound.supervise(["a\\0b"]),
-    lambda: rebound.supervise(["\\ud800"]),
+    lambda: rebound.supervise([""]),
+    lambda: rebound.supervise(["true", "\\ud800"]),
+    lambda: rebound.supervise(["true"], rebound.Config(health_command="\\ud800")),
     lambda: rebound.supervise([b"true"]),
     lambda: rebound.supervise([1]),
     lambda: rebound.Config(restart="x"),
@@ -46,8 +48,21 @@ for wrong in (
         print(error)
 """
     result = run(code)
-    assert result.stdout.count("\n") == 13
+    assert result.stdout.count("\n") == 15
     assert result.stderr == ""
+
+
+def test_library_call_does_without_a_variable_that_python_cannot_pass_on():
+    """`=value`, as `env` leaves it alone: os.environb has it, and posix_spawn takes it not."""
+    code = "import rebound, sys; sys.exit(rebound.supervise(['sh', '-c', 'exit 0']))"
+    result = subprocess.run(
+        [PYTHON[0], "-Ic", code],
+        env={**os.environ, "": "value"},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert (result.returncode, "cannot start" in result.stderr) == (0, False)
 
 
 # --- The process of the caller --------------------------------------------------------
@@ -230,6 +245,22 @@ sys.exit(rebound.supervise(["true"], rebound.Config(max_restarts=2)))
     )
     assert result.returncode == 255
     assert result.stderr.count("was reaped by someone else") == 3
+
+
+def test_what_python_refuses_to_start_is_not_tried_for_ever():
+    """It is no want of memory or processes, which would pass."""
+    code = """
+import os, rebound, sys
+def refuse(*args, **options):
+    raise ValueError("illegal environment variable name")
+os.posix_spawnp = refuse
+sys.exit(rebound.supervise(["true"]))
+"""
+    result = subprocess.run(
+        [PYTHON[0], "-Ic", code], capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert result.returncode == 126
+    assert "exec true: illegal environment variable name" in result.stderr
 
 
 def test_module_run():

@@ -18,6 +18,7 @@ C_MODULES = {
     "_prctl",
     "_socket",
     "_struct",
+    "fcntl",
     "resource",
     "select",
 }

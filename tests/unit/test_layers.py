@@ -27,18 +27,9 @@ LOWER["jsontext"] = ()
 STANDARD_LIBRARY = {"signals": {"_signal"}, "record": {"inspect"}}
 """What a pure module needs of it: the signals' numbers; and for `help`, which loads it anyway."""
 
-ON_DEMAND = {
-    "caller",
-    "cgroup",
-    "checker",
-    "client",
-    "control",
-    "health",
-    "jsonlog",
-    "jsontext",
-    "libc",
-}
-ON_DEMAND |= {"manager", "notify", "notifysocket", "runsocket", "status", "termination", "watched"}
+ON_DEMAND = {"caller", "cgroup", "checker", "client", "control", "health", "jsonlog", "jsontext"}
+ON_DEMAND |= {"libc", "logfile", "manager", "notify", "notifysocket", "runsocket", "status"}
+ON_DEMAND |= {"termination", "watched"}
 """Modules that are for some option only, or for after the first start."""
 
 TOO_SLOW = {"_socket", "argparse", "collections", "ctypes", "dataclasses", "enum", "inspect"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ FLAGS = [
     ("--status",),
     ("--restart-now",),
     ("--json",),
+    ("--log-reopen",),
 ]
 VALUED = [
     ("--restart",),
@@ -52,6 +54,7 @@ VALUED = [
     ("--oom-score-adj",),
     ("--termination-log",),
     ("--log-format",),
+    ("--log-file",),
 ]
 SPELLINGS = [spelling for option in FLAGS + VALUED for spelling in option]
 VALUED_SPELLINGS = [spelling for option in VALUED for spelling in option]
@@ -121,6 +124,8 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("--oom-score-adj -1000", {"oom_score_adj": -1000}),
     ("--termination-log=", {"termination_log": ""}),
     ("--log-format json", {"log_format": "json"}),
+    ("--log-file /log", {"log_file": "/log"}),
+    ("--log-reopen", {"log_reopen": True}),
     ("--status", {ACTION: options.STATUS}),
     ("--restart-now", {ACTION: options.RESTART_NOW}),
     ("--json", {JSON: True}),
@@ -202,6 +207,77 @@ def test_options_end_at_two_dashes_or_the_first_word(words: list[str], command: 
     assert parse(words, {}) == command
 
 
+# --- Words of a line, as of REBOUND_OPTIONS ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", []),
+        (" \t\n", []),
+        (" -0\t-g\n-k\r\n", ["-0", "-g", "-k"]),
+        ("--health-cmd 'curl -f x'", ["--health-cmd", "curl -f x"]),
+        ("--health-cmd='curl -f x'", ["--health-cmd=curl -f x"]),
+        ("''", [""]),
+        ("a'' \"\" b", ["a", "", "b"]),
+        ("a'b'\"c\"d", ["abcd"]),
+        ("'a\"b' \"a'b\"", ['a"b', "a'b"]),
+        (r"'a\b' \'a\ b", [r"a\b", "'a b"]),
+        (r'"\a\$\`\"\\\'"', [r"\a$`" + '"' + r"\\'"]),
+        ('a\\\nb "c\\\nd" \\\n', ["ab", "cd"]),
+        ("$HOME `x` * ~ # ; | & {a,b}", ["$HOME", "`x`", "*", "~", "#", ";", "|", "&", "{a,b}"]),
+        ('"$HOME `x`"', ["$HOME `x`"]),
+    ],
+)
+def test_words_of_a_line(line: str, words: list[str]) -> None:
+    """Nothing but white space, quotes and backslashes is special."""
+    assert options.split_words(line) == words
+
+
+@pytest.mark.parametrize("line", ["'", '"', "a 'b", "'\"", r"'a'\''", r'"\"', '"\\', "\\", "a \\"])
+def test_an_open_quote_is_a_mistake(line: str) -> None:
+    """So is a backslash that quotes nothing."""
+    with pytest.raises(UsageError, match=r"is not closed$|has nothing to quote$"):
+        options.split_words(line)
+
+
+letters = "ab'\"\\ \t\u00e9"
+
+
+@pytest.mark.parametrize(
+    ("shell", "alphabet", "take"),
+    [
+        ("dash", letters, "set -- {}"),
+        # Where a shell does not take the end of a line for the end of a command.
+        ("bash", letters + "\n", 'words=({}\n); set -- "${{words[@]}}"'),
+    ],
+)
+@given(data=st.data())
+def test_a_shell_splits_alike(shell: str, alphabet: str, take: str, data: st.DataObject) -> None:
+    """Real ones, into the same words."""
+    program, expected = "", ""
+    for line in data.draw(st.lists(st.text(alphabet, max_size=12), min_size=20, max_size=20)):
+        try:
+            words = options.split_words(line)
+        except UsageError:
+            continue
+        program += take.format(line) + "\nprintf '%s\\0' $# \"$@\"\n"
+        expected += "".join(f"{word}\0" for word in (len(words), *words))
+    result = subprocess.run([shell, "-c", program], capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == (expected, "")
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+@given(st.text(letters, max_size=12).filter(lambda line: line.count("\\") < 2))
+def test_what_is_a_mistake_here_is_one_for_a_shell(shell: str, line: str) -> None:
+    """Except that for a shell a backslash at the very end stands for itself."""
+    try:
+        options.split_words(line)
+    except UsageError as error:
+        if "backslash" not in str(error):
+            assert subprocess.run([shell, "-c", f": {line}"], capture_output=True).returncode == 2
+
+
 # --- Repeated options -----------------------------------------------------------------
 
 
@@ -253,7 +329,7 @@ ALLOWED = {
     "--oom-score-adj": "a whole number from -1000 to 1000",
     "--log-format": "text, json",
 }
-ANY_TEXT = {"--health-cmd", "--termination-log"}
+ANY_TEXT = {"--health-cmd", "--termination-log", "--log-file"}
 
 
 @pytest.mark.parametrize(
@@ -313,6 +389,32 @@ def test_an_unknown_option_is_a_mistake(word: str, unknown: str) -> None:
     """Abbreviations too: they would break with the next option that begins so."""
     with pytest.raises(UsageError, match=re.escape(f"unknown option {unknown} (rebound --help")):
         parse([word, "command"], {})
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("-0 my-daemon", '["-0", "my-daemon"]'),
+        ("-r 3 my-daemon", '["-r", "3", "my-daemon"]'),
+        ("-r3 my-daemon", '["-r3", "my-daemon"]'),
+        ("--restart always my-daemon", '["--restart", "always", "my-daemon"]'),
+        ("--max-delay=5s\tmy-daemon", '["--max-delay=5s", "my-daemon"]'),
+        ("--quiet my-daemon --x=1", '["--quiet", "my-daemon", "--x=1"]'),
+    ],
+)
+def test_several_words_in_one_are_a_mistake_with_a_hint(word: str, words: str) -> None:
+    """As in an image: ENTRYPOINT ["rebound", "-0 my-daemon"]."""
+    with pytest.raises(UsageError) as raised:
+        parse([word], {})
+    assert str(raised.value).endswith(f"; write each as a word of its own: {words}")
+
+
+@pytest.mark.parametrize("words", [["-r", "3 my-daemon"], ["-r", "x"], ["--wrong"]])
+def test_other_mistakes_have_no_such_hint(words: list[str]) -> None:
+    """A value may have blanks: the word with the option is what counts."""
+    with pytest.raises(UsageError) as raised:
+        parse(words, {})
+    assert "word of its own" not in str(raised.value)
 
 
 word = st.text(max_size=8)
