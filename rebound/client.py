@@ -45,6 +45,10 @@ class NoAnswer(Exception):
     """A rebound could not be asked; the text says why."""
 
 
+class NotForUs(NoAnswer):
+    """A rebound is another user's."""
+
+
 def show_status(directory: str, pid: int | None, *, as_json: bool) -> tuple[str, int]:
     """Ask all living rebounds, or one; give the text to print, and the exit status.
 
@@ -115,7 +119,15 @@ def _shown(value: object) -> object:
 def _ask_all(directory: str, pid: int | None) -> list[tuple[str, dict[str, Any] | NoAnswer]]:
     """Ask each for its status, by the name of its socket; the answer of no rebound is empty."""
     end = time.monotonic() + _PATIENCE_IN_ALL
-    return [(name, _ask_one(name, end)) for name in _living(directory, pid, end)]
+    answers = [(name, _ask_one(name, end)) for name in _living(directory, pid, end)]
+    # In one PID namespace there are no two of one pid.  If one answers, that of another user is
+    # in another container.
+    known = {pid_in(name) for name, answer in answers if isinstance(answer, dict) and answer}
+    return [
+        (name, answer)
+        for name, answer in answers
+        if not (isinstance(answer, NotForUs) and pid_in(name) in known)
+    ]
 
 
 def _ask_one(name: str, end: float) -> dict[str, Any] | NoAnswer:
@@ -166,15 +178,17 @@ def _ask(name: str, request: str, patience: float | None) -> dict[str, Any]:
         socket.setsockopt(_socket.SOL_SOCKET, _SO_SNDTIMEO, _timeval(patience or _PATIENCE))
         socket.connect(name)
         server, uid = peer(socket)
-        if os.geteuid() and uid not in (0, os.geteuid()):
-            raise NoAnswer("the socket is another user's")
         if not server:
             return {}
+        if os.geteuid() and uid not in (0, os.geteuid()):
+            raise NotForUs("the socket is another user's")
         # The one file leaves SIGPIPE as it is; a connection may be closed in this moment.
         socket.sendall(request.encode() + b"\n", _socket.MSG_NOSIGNAL)
         return read_answer(_receive_line(socket, end))
     except BlockingIOError:
         raise NoAnswer(f"no answer within {_PATIENCE} s") from None
+    except PermissionError as error:
+        raise NotForUs(error.strerror) from None
     except ConnectionResetError:
         raise NoAnswer(_CLOSED) from None
     except OSError as error:
