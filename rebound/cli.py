@@ -18,6 +18,9 @@ OPTIONS_VARIABLE = "REBOUND_OPTIONS"
 RUN_DIRECTORY_VARIABLE = "REBOUND_RUN_DIR"
 RUN_DIRECTORY = "/run/rebound"
 
+_LONGEST_SHOWN = 40
+"""Characters of a wrong argument in the message about it."""
+
 _GARBAGE_THRESHOLD = 10_000
 """How many objects more are looked through for garbage.  What is loaded stays below, and is
 none; to look through that takes a millisecond, in which no signal is read."""
@@ -81,11 +84,15 @@ def _take_options_variable(settings: options.Settings) -> None:
 def _ask(action: str, directory: str, words: list[str], settings: options.Settings) -> int:
     """Ask rebounds that run already; the exit status is that of `client`."""
     from rebound import client
+    from rebound.runsocket import is_pid
 
     words = words[:1] + options.parse(words[1:], settings)
-    if len(words) > 1 or not all(word.isascii() and word.isdecimal() for word in words):
+    if len(words) > 1 or not all(map(is_pid, words)):
+        given = " ".join(words)
+        if len(given) > _LONGEST_SHOWN:
+            given = given[:_LONGEST_SHOWN] + "…"
         raise options.UsageError(
-            f"option --{action} takes one PID at most, not {' '.join(words)!r}"
+            f"option --{action} takes one PID at most, a number from 1, not {given!r}"
         )
     pid = int(words[0]) if words else None
     ask = client.show_status if action == options.STATUS else client.restart_now
@@ -118,8 +125,10 @@ def _environment() -> dict[bytes, bytes]:
 
 
 def _print(text: str) -> int:
+    data = text.encode(errors="backslashreplace")
     try:
-        os.write(1, text.encode(errors="surrogateescape"))
+        while data:  # a pipe that somebody marked O_NONBLOCK takes a part
+            data = data[os.write(1, data) :]
     except OSError as error:
         return _fail(f"standard output: {error.strerror}", {})
     return 0

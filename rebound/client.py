@@ -6,12 +6,13 @@ import _socket
 import json
 import os
 import sys
+import time
 
 from rebound import status
 from rebound.control import peer
 from rebound.log import printable
 from rebound.options import UsageError
-from rebound.runsocket import is_stale
+from rebound.runsocket import is_socket, pid_in, remove_if_stale
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,33 +23,45 @@ NOT_WELL = 1
 NONE_FOUND = 3
 """As in systemctl status: the unit is not active."""
 
-_PATIENCE, _FOR_EVER = 5, 0
-"""Seconds for an answer to `status`; a restart takes as long as it takes."""
+_PATIENCE, _PATIENCE_IN_ALL = 5, 20
+"""Seconds for one answer to `status`, and for those of all."""
+
+_FOR_EVER = None
+"""A restart takes as long as it takes."""
+
+_MOST_SOCKETS = 500
+"""How many are asked; who owns the directory may have filled it."""
 
 _SO_RCVTIMEO, _SO_SNDTIMEO = 20, 21  # socket(7); the module has no names for them
 
-_LONGEST_ANSWER = 1 << 20
+_LONGEST_ANSWER = 1 << 16
+"""In bytes; the longest of ours has a status of 4 kB, each byte of it as six (`\\u00e9`)."""
 
 _CLOSED = "it has closed the connection"
+_UNREADABLE = "its answer cannot be read"
 
 
 class NoAnswer(Exception):
     """A rebound could not be asked; the text says why."""
 
 
+class NotForUs(NoAnswer):
+    """A rebound is another user's."""
+
+
 def show_status(directory: str, pid: int | None, *, as_json: bool) -> tuple[str, int]:
-    """Ask all living rebounds, or one; give the text to print, and the exit status."""
+    """Ask all living rebounds, or one; give the text to print, and the exit status.
+
+    Works in the directory from then on.  Raises `UsageError` if there are too many.
+    """
     answers = []
-    for each in _living(directory, pid):
-        try:
-            answer = _ask(directory, each, "status", _PATIENCE)
-        except NoAnswer as error:
-            answer = {"pid": each, "ok": False, "error": str(error)}
-        if answer:
+    for name, answer in _ask_all(directory, pid):
+        if isinstance(answer, NoAnswer):
+            answers.append(_failure(name, answer))
+        elif answer:
             answers.append(answer)
     if not answers:
-        text = "[]\n" if as_json else f"no rebound found in {directory}\n"
-        return text, NONE_FOUND
+        return _none_found(directory, pid, as_json=as_json), NONE_FOUND
     if as_json:
         text = json.dumps(answers, indent=2) + "\n"
     else:
@@ -56,110 +69,174 @@ def show_status(directory: str, pid: int | None, *, as_json: bool) -> tuple[str,
         shown = [{name: _shown(value) for name, value in answer.items()} for answer in rows]
         silent = [answer for answer in answers if "error" in answer]
         text = status.table(shown) if shown else ""
-        text += "".join(f"{answer['pid']}: {answer['error']}\n" for answer in silent)
+        text += "".join(f"{answer['pid']}: {printable(answer['error'])}\n" for answer in silent)
     return text, WELL if all(answer["ok"] for answer in answers) else NOT_WELL
 
 
 def restart_now(directory: str, pid: int | None, *, as_json: bool) -> tuple[str, int]:
-    """Have one rebound start its command anew, and wait for that.  Raises `UsageError`."""
-    living = [each for each in _living(directory, pid) if _is_here(directory, each)]
+    """Have one rebound start its command anew, and wait for that.
+
+    Works in the directory from then on.  Raises `UsageError` if there are several.
+    """
+    # Those that do not answer are there, too: the one that is asked to restart says why.
+    living = [name for name, answer in _ask_all(directory, pid) if answer]
     if not living:
-        return ("[]\n" if as_json else f"no rebound found in {directory}\n"), NONE_FOUND
+        return _none_found(directory, pid, as_json=as_json), NONE_FOUND
     if len(living) > 1:
-        pids = ", ".join(map(str, living))
+        pids = ", ".join(str(pid_in(name)) for name in living)
         raise UsageError(f"several rebounds run, one has to be named: --restart-now PID ({pids})")
     try:
-        answer = _ask(directory, living[0], "restart", _FOR_EVER)
+        gone = NoAnswer("it has gone, and another one has its name")
+        answer = _ask(living[0], "restart", _FOR_EVER) or _failure(living[0], gone)
     except NoAnswer as error:
-        answer = {"error": str(error)}
+        answer = _failure(living[0], error)
+    failed = "error" in answer
     if as_json:
-        return json.dumps([answer], indent=2) + "\n", NOT_WELL if "error" in answer else WELL
-    if "error" in answer:
-        return f"not restarted: {printable(answer['error'])}\n", NOT_WELL
-    return f"restarted: {answer['command']} (pid {answer['child_pid']})\n", WELL
+        text = json.dumps([answer], indent=2) + "\n"
+    elif failed:
+        text = f"not restarted: {printable(answer['error'])}\n"
+    else:
+        text = f"restarted: {printable(answer['command'])} (pid {answer['child_pid']})\n"
+    return text, NOT_WELL if failed else WELL
+
+
+def _none_found(directory: str, pid: int | None, *, as_json: bool) -> str:
+    if as_json:
+        return "[]\n"
+    which = "no rebound found" if pid is None else f"no rebound with pid {pid}"
+    shown = printable(directory) or "''"
+    return f"{which} in {shown}\n"
+
+
+def _failure(name: str, error: NoAnswer) -> dict[str, Any]:
+    return {"pid": pid_in(name), "ok": False, "error": str(error)}
 
 
 def _shown(value: object) -> object:
     return printable(value) if isinstance(value, str) else value
 
 
-def _living(directory: str, pid: int | None) -> list[int]:
-    """List the pids in the names of sockets; remove those of rebounds that were killed."""
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return []
-    pids = sorted(
-        int(name[:-5]) for name in names if name.endswith(".sock") and name[:-5].isdecimal()
-    )
+def _ask_all(directory: str, pid: int | None) -> list[tuple[str, dict[str, Any] | NoAnswer]]:
+    """Ask each for its status, by the name of its socket; the answer of no rebound is empty."""
+    end = time.monotonic() + _PATIENCE_IN_ALL
+    answers = [(name, _ask_one(name, end)) for name in _living(directory, pid, end)]
+    # In one PID namespace there are no two of one pid.  If one answers, that of another user is
+    # in another container.
+    known = {pid_in(name) for name, answer in answers if isinstance(answer, dict) and answer}
     return [
-        each for each in pids if pid in (None, each) and not _removed(f"{directory}/{each}.sock")
+        (name, answer)
+        for name, answer in answers
+        if not (isinstance(answer, NotForUs) and pid_in(name) in known)
     ]
 
 
-def _removed(path: str) -> bool:
+def _ask_one(name: str, end: float) -> dict[str, Any] | NoAnswer:
+    patience = min(_PATIENCE, end - time.monotonic())
+    if patience <= 0:
+        return NoAnswer("not asked, others have kept silent for too long")
     try:
-        inode = os.stat(path).st_ino
-        if not is_stale(path):
-            return False
-        # A new rebound may have got that pid, and the name, in this moment.
-        if os.stat(path).st_ino == inode:
-            os.unlink(path)
-    except OSError:  # ENOENT: gone; EACCES, EROFS: it stays, but nobody is there
-        pass
-    return True
+        return _ask(name, "status", patience)
+    except NoAnswer as error:
+        return error
 
 
-def _is_here(directory: str, pid: int) -> bool:
+def _living(directory: str, pid: int | None, end: float) -> list[str]:
+    """List the names of sockets, by pid; remove those of rebounds that were killed.
+
+    Raises `UsageError` for too many.
+    """
     try:
-        return bool(_ask(directory, pid, "status", _PATIENCE))
-    except NoAnswer:
-        return True  # it has to be asked to know why
+        # In another user's directory every path may change its meaning from one call to the
+        # next.  From here on nothing outside of it is asked, or removed.
+        os.chdir(directory)
+        names = os.listdir()
+    except OSError:
+        return []
+    living = []
+    for name in sorted(names, key=lambda name: (pid_in(name) or 0, name)):
+        found = pid_in(name)
+        if found is None or pid not in (None, found) or not is_socket(name):
+            continue
+        if remove_if_stale(name):
+            continue
+        living.append(name)
+        if len(living) > _MOST_SOCKETS or time.monotonic() > end:
+            raise UsageError(f"too many sockets in {directory}, one has to be named by its PID")
+    return living
 
 
-def _ask(directory: str, pid: int, request: str, patience: int) -> dict[str, Any]:
+def _ask(name: str, request: str, patience: float | None) -> dict[str, Any]:
     """Give the answer; an empty one from a rebound that is none of ours.
 
     Containers with a run directory in common see each other's sockets, and each has a PID 1.
+    Raises `NoAnswer`.
     """
+    end = None if patience is None else time.monotonic() + patience
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
         # Not Python's timeout, with which connect(2) would not wait for room in the backlog.
-        socket.setsockopt(_socket.SOL_SOCKET, _SO_SNDTIMEO, _timeval(_PATIENCE))
-        socket.setsockopt(_socket.SOL_SOCKET, _SO_RCVTIMEO, _timeval(patience))
-        socket.connect(f"{directory}/{pid}.sock")
+        socket.setsockopt(_socket.SOL_SOCKET, _SO_SNDTIMEO, _timeval(patience or _PATIENCE))
+        socket.connect(name)
         server, uid = peer(socket)
-        if uid not in (0, os.geteuid()):
-            raise NoAnswer("the socket is another user's")
         if not server:
             return {}
+        if os.geteuid() and uid not in (0, os.geteuid()):
+            raise NotForUs("the socket is another user's")
         # The one file leaves SIGPIPE as it is; a connection may be closed in this moment.
         socket.sendall(request.encode() + b"\n", _socket.MSG_NOSIGNAL)
-        answer = json.loads(_receive_line(socket))
+        return read_answer(_receive_line(socket, end))
     except BlockingIOError:
         raise NoAnswer(f"no answer within {_PATIENCE} s") from None
+    except PermissionError as error:
+        raise NotForUs(error.strerror) from None
     except ConnectionResetError:
         raise NoAnswer(_CLOSED) from None
     except OSError as error:
         raise NoAnswer(error.strerror or str(error)) from None
-    except ValueError:
-        raise NoAnswer("its answer cannot be read") from None
     finally:
         socket.close()
-    if not isinstance(answer, dict) or not ("error" in answer or answer.keys() >= status.FIELDS):
-        raise NoAnswer("its answer cannot be read")
-    return answer
 
 
-def _timeval(seconds: int) -> bytes:
-    # struct timeval, two longs.
-    return seconds.to_bytes(8, sys.byteorder) + bytes(8)
+def read_answer(line: bytes) -> dict[str, Any]:
+    """Return the fields of a status, whoever has written the line.
+
+    Raises `NoAnswer` with the error that it tells, or because it is no answer.
+    """
+    try:
+        answer = json.loads(line.decode(), parse_constant=_refuse)
+    except (ValueError, RecursionError):  # more digits, or deeper, than Python reads
+        raise NoAnswer(_UNREADABLE) from None
+    if isinstance(answer, dict):
+        error = answer.get("error")
+        if isinstance(error, str):
+            raise NoAnswer(error)
+        if status.is_well_formed(answer):
+            return {name: answer[name] for name in status.FIELDS}
+    raise NoAnswer(_UNREADABLE)
 
 
-def _receive_line(socket: _socket.socket) -> bytes:
+def _refuse(constant: str) -> None:
+    raise ValueError(f"no JSON: {constant}")  # NaN, Infinity
+
+
+def _timeval(seconds: float) -> bytes:
+    # struct timeval, two longs: 64 bits each.  Zeros would mean for ever.
+    whole, rest = divmod(max(1, round(seconds * 1_000_000)), 1_000_000)
+    return whole.to_bytes(8, sys.byteorder) + rest.to_bytes(8, sys.byteorder)
+
+
+def _receive_line(socket: _socket.socket, end: float | None) -> bytes:
+    """Receive until the time `end`, however it comes.  Raises `BlockingIOError` then."""
     data = b""
-    while not data.endswith(b"\n") and len(data) < _LONGEST_ANSWER:
-        if not (more := socket.recv(65536)):
+    while not data.endswith(b"\n"):
+        if end is not None:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise BlockingIOError
+            socket.setsockopt(_socket.SOL_SOCKET, _SO_RCVTIMEO, _timeval(left))
+        if not (more := socket.recv(_LONGEST_ANSWER)):
             raise NoAnswer(_CLOSED)
         data += more
+        if len(data) > _LONGEST_ANSWER:
+            raise NoAnswer(_UNREADABLE)
     return data

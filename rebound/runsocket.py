@@ -1,5 +1,6 @@
 """The socket RUN_DIRECTORY/PID.sock, at which `rebound --status` finds a living rebound.
 
+Containers that share the directory each have a PID 1: the second takes PID-2.sock, and so on.
 Only to listen takes little: what serves the clients, `control`, is loaded with the first.
 """
 
@@ -10,6 +11,12 @@ import os
 from rebound import libc, linux
 
 _BACKLOG = 16
+
+_MOST_NAMES = 64
+"""How many rebounds of one pid may share a directory."""
+
+_SUFFIX = ".sock"
+_MOST_DIGITS = 10
 
 _S_IFMT, _S_IFSOCK = 0o170000, 0o140000  # inode(7)
 
@@ -22,7 +29,6 @@ class RunSocket:
     """
 
     def __init__(self, directory: str) -> None:
-        self._path = f"{directory}/{os.getpid()}.sock"
         self.fd = -1
         # In one thread nobody else is concerned by the mask: it makes the socket 0600 from
         # the beginning.
@@ -32,10 +38,8 @@ class RunSocket:
                 os.mkdir(directory)
             except FileExistsError:  # perhaps only since another rebound has just made it
                 pass
-            if os.path.lexists(self._path) and not is_stale(self._path):
-                raise OSError(f"{self._path} is in use")
             os.umask(0o177)
-            self._inode = self._listen(f"{directory}/.{os.getpid()}.sock")
+            self._path, self._inode = self._listen(directory)
         finally:
             os.umask(mask)
 
@@ -50,22 +54,70 @@ class RunSocket:
             _remove(self._path)
         linux.close(self.fd)
 
-    def _listen(self, unfinished: str) -> int:
-        if _is_socket(unfinished):
-            os.unlink(unfinished)
+    def _listen(self, directory: str) -> tuple[str, int]:
+        """Return the path that was free, and the inode."""
         fd = libc.unix_socket()
+        unfinished = ""
         try:
-            libc.bind(fd, unfinished)
+            # Two PID 1 must not meet here either.  The kernel numbers the open sockets.
+            path = f"{directory}/.{os.fstat(fd).st_ino:x}"
+            libc.bind(fd, path)
+            unfinished = path
             libc.listen(fd, _BACKLOG)
             inode = os.stat(unfinished).st_ino
-            os.rename(unfinished, self._path)
+            path = _take_name(unfinished, directory)
         except OSError:
             linux.close(fd)
-            if _is_socket(unfinished):
+            if unfinished:
                 _remove(unfinished)
             raise
         self.fd = fd
-        return inode
+        return path, inode
+
+
+def _take_name(unfinished: str, directory: str) -> str:
+    """Rename the socket to the first name that is free, or that of a rebound that was killed."""
+    pid = os.getpid()
+    for number in range(1, _MOST_NAMES + 1):
+        name = f"{pid}-{number}" if number > 1 else str(pid)
+        path = f"{directory}/{name}{_SUFFIX}"
+        remove_if_stale(path)
+        if _rename_if_free(unfinished, path):
+            return path
+    raise OSError(f"all names for pid {pid} are in use")
+
+
+def pid_in(name: str) -> int | None:
+    """Return the pid in the name of a socket, None if it is no such name."""
+    words = name.removesuffix(_SUFFIX).split("-")
+    if not name.endswith(_SUFFIX) or len(words) > 2 or not all(map(is_pid, words)):
+        return None
+    return int(words[0])
+
+
+def is_pid(word: str) -> bool:
+    """Whether this is a number from 1 that a pid may be, written as we write it."""
+    is_number = word.isascii() and word.isdecimal() and len(word) <= _MOST_DIGITS
+    return is_number and not word.startswith("0")
+
+
+def _rename_if_free(path: str, new: str) -> bool:
+    """Rename a file of our own; return False if the new name is taken, which rename(2) ignores.
+
+    Raises `OSError`.
+    """
+    try:
+        # Sockets may be linked, by their owner even with fs.protected_hardlinks (proc(5)).
+        os.link(path, new, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError:  # EPERM, EOPNOTSUPP, ENOSYS: a file system without hard links
+        if os.path.lexists(new):
+            return False
+        os.rename(path, new)
+    else:
+        _remove(path)
+    return True
 
 
 def _remove(path: str) -> None:
@@ -75,11 +127,38 @@ def _remove(path: str) -> None:
         pass
 
 
+def remove_if_stale(path: str) -> bool:
+    """Remove the socket of a rebound that was killed; return whether it is one.
+
+    It is looked at once more under another name.  Between a look and the removal another
+    rebound may have found it stale, too, removed it, and taken the name.
+    """
+    if not is_stale(path):
+        return False
+    aside = os.path.join(os.path.dirname(path), f".{os.getpid()}~")
+    try:
+        os.rename(path, aside)
+    except OSError:  # ENOENT: gone; EACCES, EROFS: it stays, but nobody is there
+        return True
+    if is_stale(aside):
+        _remove(aside)
+        return True
+    try:
+        if not _rename_if_free(aside, path):
+            _remove(aside)
+    except OSError:
+        pass
+    return False
+
+
 def is_stale(path: str) -> bool:
     """Whether this is the socket of a rebound that was killed: nobody listens any more."""
-    if not _is_socket(path):
+    if not is_socket(path):
         return False
-    fd = libc.unix_socket()
+    try:
+        fd = libc.unix_socket()
+    except OSError:  # EMFILE: not known
+        return False
     try:
         libc.connect(fd, path)
     except ConnectionRefusedError:
@@ -91,7 +170,8 @@ def is_stale(path: str) -> bool:
     return False
 
 
-def _is_socket(path: str) -> bool:
+def is_socket(path: str) -> bool:
+    """Whether this is a socket, and no symbolic link to one."""
     try:
         return os.lstat(path).st_mode & _S_IFMT == _S_IFSOCK
     except OSError:

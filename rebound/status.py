@@ -29,10 +29,44 @@ _HEADS = (
 )
 
 
-FIELDS = {"pid", "command", "state", "ok", "child_pid", "since", "seconds", "restarts"}
-FIELDS |= {"last_exit", "last_exit_text", "next_start", "next_start_in", "ending", "health"}
-FIELDS |= {"status", "adopted"}
-"""The names of what `describe` gives."""
+_TEXT: tuple[type, ...] = (str,)
+_COUNT: tuple[type, ...] = (int,)
+_NUMBER: tuple[type, ...] = (int, float)
+_NONE = type(None)
+
+FIELDS: dict[str, tuple[type, ...]] = {
+    "pid": _COUNT,
+    "command": _TEXT,
+    "state": _TEXT,
+    "ok": (bool,),
+    "child_pid": (*_COUNT, _NONE),
+    "since": _TEXT,
+    "seconds": _NUMBER,
+    "restarts": _COUNT,
+    "last_exit": (*_TEXT, _NONE),
+    "last_exit_text": (*_TEXT, _NONE),
+    "next_start": (*_TEXT, _NONE),
+    "next_start_in": (*_NUMBER, _NONE),
+    "ending": (*_TEXT, _NONE),
+    "health": (*_TEXT, _NONE),
+    "status": (*_TEXT, _NONE),
+    "adopted": _COUNT,
+}
+"""The names of what `describe` gives, and the types; numbers are from 0."""
+
+_HIGHEST = 1e15
+"""Beyond any number of ours; floats tell whole numbers apart up to here."""
+
+
+def is_well_formed(fields: Mapping[str, object]) -> bool:
+    """Whether these are fields as `describe` gives them; there may be others, of a later one."""
+    return all(name in fields and _fits(fields[name], types) for name, types in FIELDS.items())
+
+
+def _fits(value: object, types: tuple[type, ...]) -> bool:
+    if type(value) not in types:  # not isinstance: a bool is an int
+        return False
+    return not isinstance(value, (int, float)) or 0 <= value < _HIGHEST
 
 
 def describe(

@@ -10,15 +10,19 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
+from rebound.status import FIELDS
 from tests.helpers import DEADLINE, PID1, PYTHON, eventually, program, run
 
 OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
 OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+ANOTHER_USER = [word.replace("54321", "54322") for word in OTHER_USER]
 SLEEP = ["sh", "-c", "echo ready $REBOUND_RESTARTS $REBOUND_LAST_EXIT; exec sleep 1000"]
 HEADS = ("PID", "STATE", "SINCE", "RESTARTS", "LAST EXIT", "NEXT START", "HEALTH", "ADOPTED")
 HEADS += ("COMMAND", "STATUS")
@@ -52,6 +56,39 @@ def state_is(state):
         return any(fields["state"] == state for fields in json.loads(result.stdout))
 
     return check
+
+
+@contextmanager
+def listening(path):
+    """Somebody who answers nothing, but takes connections."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        yield listener
+
+
+@contextmanager
+def answering(path, answers):
+    """Somebody who gives these answers, by request."""
+
+    def serve():
+        while True:
+            connection = listener.accept()[0]
+            with connection:
+                request = connection.recv(100)
+                if request == b"end":
+                    return
+                if request:
+                    connection.sendall(answers[request])
+
+    with listening(path) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield
+        with socket.socket(socket.AF_UNIX) as last:
+            last.connect(str(path))
+            last.send(b"end")
+        thread.join(DEADLINE)
 
 
 def connect(rebound, directory):
@@ -153,7 +190,9 @@ def test_none(own_directory):
         assert (result.returncode, result.stderr) == (3, "")
         assert result.stdout == f"no rebound found in {own_directory}\n"
         assert json.loads(run(command, "--json").stdout) == []
-        assert run(command, 4711).returncode == 3
+        result = run(command, 4711)
+        assert (result.returncode, result.stderr) == (3, "")
+        assert result.stdout == f"no rebound with pid 4711 in {own_directory}\n"
 
 
 def test_several(start):
@@ -183,11 +222,46 @@ def test_as_pid_1(start):
 
 @pytest.mark.parametrize(
     "words",
-    [["x"], ["1", "2"], ["-1"], ["1.5"], ["1", "--no-such-option"], ["--", "1", "sleep"]],
+    [
+        *(["x"], ["1", "2"], ["-1"], ["1.5"], ["1", "--no-such-option"], ["--", "1", "sleep"]),
+        *([""], ["0"], ["+5"], ["²"], ["007"], ["1" * 5000]),
+        *(["\udcff"], ["1\n"], ["\x1b[2J" * 100]),
+    ],
+    ids=lambda words: ascii(words)[:30],
 )
 def test_what_is_no_pid(words):
-    result = run("--status", *words)
-    assert (result.returncode, result.stderr.count("\n")) == (125, 1)
+    for command in ("--status", "--restart-now"):
+        result = run(command, *words)
+        assert (result.returncode, result.stderr.count("\n")) == (125, 1)
+        assert len(result.stderr) < 300
+
+
+@pytest.mark.parametrize("directory", ["", "relative", "/dev/null", "x" * 5000, "/tmp/a\nb\x1b[2J"])
+def test_a_run_directory_that_is_none(monkeypatch, directory):
+    monkeypatch.setenv("REBOUND_RUN_DIR", directory)
+    for command in ("--status", "--restart-now"):
+        result = run(command)
+        assert (result.returncode, result.stderr, result.stdout.count("\n")) == (3, "", 1)
+        assert "\x1b" not in result.stdout
+
+
+def closed(stdout):
+    """Give a command the write end of a pipe that nobody reads; or a stdout that is closed."""
+    if stdout == "pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+        return [], writer
+    return ["sh", "-c", 'exec "$@" >&-', "sh"], os.open(os.devnull, os.O_WRONLY)
+
+
+@pytest.mark.parametrize("stdout", ["closed", "pipe", "full"])
+def test_an_output_that_cannot_be_written(stdout):
+    wrapper, fd = ([], os.open("/dev/full", os.O_WRONLY)) if stdout == "full" else closed(stdout)
+    command = [*wrapper, os.environ["REBOUND"], "--status"]
+    result = subprocess.run(command, stdout=fd, stderr=subprocess.PIPE, text=True)
+    os.close(fd)
+    # The one file leaves SIGPIPE as it is.
+    assert (result.returncode, result.stderr.count("\n")) in ((125, 1), (-signal.SIGPIPE, 0))
 
 
 def test_options_after_the_pid(start):
@@ -208,21 +282,66 @@ def test_one_that_does_not_answer(start):
     rebound.send(signal.SIGCONT)
 
 
-@pytest.mark.parametrize("answer", [b"{}\n", b"[]\n", b"x\n", b"\xff\n", b""])
+WELL_FORMED = dict.fromkeys(FIELDS) | {"pid": 1, "command": "sh", "state": "RUNNING", "ok": True}
+WELL_FORMED |= {"child_pid": 7, "since": "", "seconds": 2, "restarts": 0, "adopted": 0}
+
+
+def line(**fields):
+    return json.dumps({**WELL_FORMED, **fields}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(b"{}\n", b"[]\n", b"x\n", b"\xff\n", b"", b"\n", b"null\n", b"\0\n"),
+        *(b"[" * 60_000 + b"\n", b'{"a":' * 10_000 + b"\n", b"x" * 100_000),
+        *(b'{"error": 5}\n', b'{"error": null}\n', line() + line()),
+        *(line(pid=True), line(pid="1"), line(pid=-1), line(command=None), line(ok=1)),
+        *(line(seconds=value) for value in (None, "1", [], float("nan"), float("inf"), -1, 1e308)),
+        line().replace(b'"seconds": 2', b'"seconds": ' + b"1" * 5000),
+        line().replace(b'"seconds": 2', b'"seconds": 1e999'),
+    ],
+    ids=lambda answer: ascii(answer[:30]),
+)
 def test_one_that_talks_nonsense(own_directory, answer):
     own_directory.mkdir()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(own_directory / "1.sock"))
-        listener.listen()
-        probe = [os.environ["REBOUND"], "--status"]
-        with subprocess.Popen(probe, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
-            listener.accept()[0].close()  # it has looked whether somebody listens
-            with listener.accept()[0] as connection:
-                connection.recv(100)
-                connection.send(answer)
-            out, err = client.communicate(timeout=DEADLINE)
-    assert (client.returncode, err) == (1, b"")
-    assert out.startswith(b"1: it")
+    with answering(own_directory / "1.sock", {b"status\n": answer, b"restart\n": answer}):
+        results = [run("--status"), run("--status", "--json")]
+        results += [run("--restart-now"), run("--restart-now", "--json")]
+    error = "its answer cannot be read" if answer else "it has closed the connection"
+    fields = [{"pid": 1, "ok": False, "error": error}]
+    assert [(result.returncode, result.stderr) for result in results] == [(1, "")] * 4
+    assert results[0].stdout == f"1: {error}\n"
+    assert results[2].stdout == f"not restarted: {error}\n"
+    assert json.loads(results[1].stdout) == json.loads(results[3].stdout) == fields
+
+
+EVIL, HARMLESS = "a\n\x1b[2J\ud800 \udcff\u202e", r"a\n\x1b[2J\ud800 \udcff\u202e"
+
+
+def test_what_it_says_moves_no_cursor(own_directory):
+    """Not even with the characters that no encoding has."""
+    own_directory.mkdir()
+    with answering(
+        own_directory / "1.sock",
+        {b"status\n": line(command=EVIL), b"restart\n": line(command=EVIL)},
+    ):
+        assert HARMLESS in run("--status").stdout.splitlines()[1]
+        assert json.loads(run("--status", "--json").stdout)[0]["command"] == EVIL
+        assert run("--restart-now").stdout == f"restarted: {HARMLESS} (pid 7)\n"
+
+
+def test_the_error_that_it_tells_is_shown(own_directory):
+    own_directory.mkdir()
+    error = json.dumps({"error": EVIL}).encode() + b"\n"
+    with answering(own_directory / "1.sock", {b"status\n": error, b"restart\n": error}):
+        result = run("--status")
+        assert (result.returncode, result.stdout) == (1, f"1: {HARMLESS}\n")
+        for command in ("--status", "--restart-now"):
+            fields = json.loads(run(command, "--json").stdout)
+            assert fields == [{"pid": 1, "ok": False, "error": EVIL}]
+        result = run("--restart-now")
+        assert (result.returncode, result.stdout) == (1, f"not restarted: {HARMLESS}\n")
 
 
 def test_a_directory_of_any_name(monkeypatch):
@@ -232,27 +351,66 @@ def test_a_directory_of_any_name(monkeypatch):
 
 
 def test_files_that_are_no_sockets_are_left_alone(start, own_directory):
+    """A symbolic link, too: it may lead to somebody else's."""
     own_directory.mkdir()
     for name in ("5.sock", "1.sock", ".1.sock"):
         (own_directory / name).write_text("x")
+    os.mkfifo(own_directory / "6.sock")
     rebound = start("-v", *SLEEP, wrapper=PID1)
-    rebound.wait_until(lambda: "no socket for --status" in rebound.log)
-    run("--status")
-    assert sorted(os.listdir(own_directory)) == [".1.sock", "1.sock", "5.sock"]
+    eventually(lambda: run("--status", 1).returncode == 0)
+    (own_directory / "7.sock").symlink_to("1-2.sock")
+    names = [".1.sock", "1-2.sock", "1.sock", "5.sock", "6.sock", "7.sock"]
+    assert sorted(os.listdir(own_directory)) == names
+    assert len(json.loads(run("--status", "--json").stdout)) == 1
+    for pid in (5, 6, 7):
+        assert run("--status", pid).returncode == 3
+        assert run("--restart-now", pid).returncode == 3
+    rebound.send(signal.SIGTERM)
+    rebound.wait()
+    assert run("--status").returncode == 3
+    names.remove("1-2.sock")
+    assert sorted(os.listdir(own_directory)) == names
 
 
-def test_another_users_socket_is_not_believed(own_directory):
+def test_an_ordinary_user_does_not_believe_another_one(own_directory):
+    """Else whoever may make a socket in a shared directory could lie to all."""
     own_directory.mkdir()
+    for directory in (own_directory, *own_directory.parents[:-2]):
+        directory.chmod(0o755)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(own_directory / "4242.sock"))
+        (own_directory / "4242.sock").chmod(0o666)
         fd = bound.fileno()
         code = f"import os, socket; socket.socket(fileno={fd}).listen(); print(); os.read(0, 1)"
-        command = [*OTHER_USER, *PYTHON, "-uc", code]
+        command = [*ANOTHER_USER, *PYTHON, "-uc", code]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with subprocess.Popen(command, pass_fds=[fd], **pipes) as other:
             assert other.stdout.readline() == b"\n"
-            result = run("--status")
+            result = run("--status", wrapper=OTHER_USER)
     assert (result.returncode, result.stdout) == (1, "4242: the socket is another user's\n")
+
+
+def test_root_may_ask_everybody(start, own_directory):
+    own_directory.mkdir()
+    os.chown(own_directory, 54321, 54321)
+    rebound = start(*SLEEP, wrapper=OTHER_USER)
+    ready(rebound)
+    fields, code = status()
+    assert (fields["pid"], fields["state"], code) == (rebound.pid, "RUNNING", 0)
+    assert run("--restart-now").returncode == 0
+    rebound.wait_ready(2)
+
+
+def test_more_sockets_than_anybody_asks(own_directory):
+    """One, linked again and again, makes a directory that nobody would be through with."""
+    own_directory.mkdir()
+    with listening(own_directory / "1.sock"):
+        for pid in range(2, 600):
+            os.link(own_directory / "1.sock", own_directory / f"{pid}.sock")
+        for command in ("--status", "--restart-now"):
+            result = run(command)
+            assert (result.returncode, result.stderr.count("\n")) == (125, 1)
+            assert "too many sockets" in result.stderr
 
 
 # --- Restart ------------------------------------------------------------------------------
@@ -374,27 +532,75 @@ def test_the_socket_of_a_killed_rebound_is_removed(start, own_directory):
 def test_a_new_rebound_takes_the_name_of_a_killed_one(start, own_directory):
     """A container that is started again: the same pid, the same file system."""
     own_directory.mkdir()
-    for name in ("1.sock", ".1.sock"):
-        with socket.socket(socket.AF_UNIX) as stale:
-            stale.bind(str(own_directory / name))
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(own_directory / "1.sock"))
     rebound = start(*SLEEP, wrapper=PID1)
     rebound.wait_until(lambda: run("--status", 1).returncode == 0)
     assert os.listdir(own_directory) == ["1.sock"]
 
 
-def test_the_name_of_a_living_rebound_is_left_alone(start):
-    """Both are PID 1, each of a container of its own, with one /run."""
-    first = start(*SLEEP, wrapper=PID1)
-    first.wait_until(lambda: run("--status", 1).returncode == 0)
-    second = start("-v", *SLEEP, wrapper=PID1)
-    second.wait_until(lambda: "no socket for --status" in second.log)
-    inside = ["nsenter", "--pid", "--mount", f"--target={second.pid}"]
-    assert run("--status", wrapper=inside).returncode == 3
-    assert run("--restart-now", wrapper=inside).returncode == 3
+def inside(rebound):
+    """What to put before a probe of this container."""
+    return ["nsenter", "--pid", "--mount", f"--target={rebound.pid}"]
+
+
+def test_two_pid_1_with_one_run_directory(start, own_directory):
+    """Each of a container of its own: a probe finds its own one."""
+    first = start("--watchdog=1h", *SLEEP, wrapper=PID1)
+    first.wait_until(lambda: run("--status", 1).returncode == 1)  # it never is ready
+    second = start(*SLEEP, wrapper=PID1)
+    second.wait_until(lambda: run("--status", wrapper=inside(second)).returncode == 0)
+    assert run("--status", 1, wrapper=inside(second)).returncode == 0
+    assert run("--status", wrapper=inside(first)).returncode == 1
+    assert len(json.loads(run("--status", "--json").stdout)) == 2
+    assert run("--restart-now", wrapper=inside(second)).returncode == 0
+    second.wait_ready(2)
+    assert "restart requested" not in first.log
     second.send(signal.SIGTERM)
     assert second.wait() == 143
-    assert run("--status", 1).returncode == 0
+    assert os.listdir(own_directory) == ["1.sock"]
+    assert run("--status", wrapper=inside(first)).returncode == 1
+
+
+def test_one_of_another_container_is_not_found(start, own_directory):
+    first = start(*SLEEP, wrapper=PID1)
+    first.wait_until(lambda: run("--status", 1).returncode == 0)
+    second = start(*SLEEP, wrapper=PID1)
+    second.wait_until(lambda: run("--status", wrapper=inside(second)).returncode == 0)
+    (own_directory / "1-2.sock").unlink()
+    for command in ("--status", "--restart-now"):
+        result = run(command, 1, wrapper=inside(second))
+        assert (result.returncode, result.stdout) == (
+            3,
+            f"no rebound with pid 1 in {own_directory}\n",
+        )
     assert "restart requested" not in first.log
+
+
+def test_two_pid_1_of_different_users(start, own_directory):
+    """Neither may ask the other one, nor is that one's business."""
+    own_directory.mkdir()
+    own_directory.chmod(0o1777)
+    for user in (OTHER_USER, ANOTHER_USER):
+        rebound = start(*SLEEP, wrapper=[*PID1, *user])
+        probe = [*inside(rebound), *user]
+        rebound.wait_until(lambda probe=probe: run("--status", wrapper=probe).returncode == 0)
+        assert run("--restart-now", wrapper=probe).returncode == 0
+        rebound.wait_ready(2)
+    assert sorted(os.listdir(own_directory)) == ["1-2.sock", "1.sock"]
+
+
+def test_many_pid_1_that_start_at_one_moment(start, own_directory):
+    """After a reboot, say: a socket is left there, which each finds to be nobody's."""
+    own_directory.mkdir()
+    for name in ("1.sock", "1-2.sock"):
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(str(own_directory / name))
+    rebounds = [start(*SLEEP, wrapper=PID1) for _ in range(8)]
+    for rebound in rebounds:
+        rebound.wait_until(lambda r=rebound: run("--status", wrapper=inside(r)).returncode == 0)
+    names = {"1.sock", *(f"1-{number}.sock" for number in range(2, 9))}
+    assert set(os.listdir(own_directory)) == names
 
 
 def unusable(how, directory):

@@ -254,10 +254,18 @@ ROWS = (
     ),
     Row("listen", "EADDRINUSE EOPNOTSUPP ENOTSOCK", "status", whens=MADE_ONCE),
     Row(
+        "linkat",
+        "EACCES EDQUOT EEXIST EIO EMLINK ENOENT ENOMEM ENOSPC EOPNOTSUPP EPERM EROFS",
+        "status",
+        whens=MADE_ONCE,
+    ),
+    # Where there are no hard links.
+    Row(
         "rename",
         "EACCES EBUSY EDQUOT EIO ENOENT ENOMEM ENOSPC EPERM EROFS",
         "status",
         whens=MADE_ONCE,
+        beside=("linkat:error=EPERM",),
     ),
     Row(
         "mkdir",
@@ -335,6 +343,14 @@ ROWS = (
     Row(
         "recvfrom",
         "EAGAIN ECONNREFUSED ECONNRESET EINTR ENOMEM",
+        "client",
+        (ANSWERS,),
+        whens=MADE_ONCE,
+        phase=SETUP,
+    ),
+    Row(
+        "chdir",
+        "EACCES EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR",
         "client",
         (ANSWERS,),
         whens=MADE_ONCE,
