@@ -112,7 +112,7 @@ def make_root(name: str, archive: Path) -> None:
 
 
 def pip_variables(settings: Sequence[str]) -> dict[str, str]:
-    """Give the variables that say to pip what lines of `pip config list` say."""
+    """Return the variables that say to pip what lines of `pip config list` say."""
     found = {}
     for section in ("global", "install", ":env:"):  # the later ones count
         for setting in settings:
@@ -124,7 +124,7 @@ def pip_variables(settings: Sequence[str]) -> dict[str, str]:
 
 
 def taken_along(variables: dict[str, str]) -> list[str]:
-    """Give the paths on this machine that its variables name, what lies in others after those."""
+    """Return the paths on this machine that its variables name, what lies in others after those."""
 
     def paths(names: Sequence[str]) -> list[str]:
         words = " ".join(variables.get(name, "") for name in names).split()
@@ -152,7 +152,7 @@ def environment() -> dict[str, str]:
 def furnish(root: Path, variables: dict[str, str]) -> list[str]:
     """Copy what a machine has from its network, and the checkout.
 
-    Give the directories that are to be mounted.  What is not here is left to pip, which says
+    Return the directories that are to be mounted.  What is not here is left to pip, which says
     there what it says here; what the machine has itself is not hidden.
     """
     directories = []

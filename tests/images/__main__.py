@@ -52,7 +52,7 @@ def run(*command: str, **options: object) -> bool:
 
 
 def bases(dockerfile: str) -> dict[str, str]:
-    """Give the build arguments of a Dockerfile, and the bases that they are by default."""
+    """Return the build arguments of a Dockerfile, and the bases that they are by default."""
     return dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, re.MULTILINE))
 
 

@@ -34,7 +34,7 @@ def said(*command, **options):
 
 @pytest.fixture
 def launcher(tmp_path):
-    """Give a launcher of our own, with its script beside it."""
+    """Return a launcher of our own, with its script beside it."""
     directory = tmp_path / "bin"
     directory.mkdir()
     shutil.copy(REBOUND, directory / "rebound")
@@ -45,13 +45,13 @@ def launcher(tmp_path):
 
 @pytest.fixture
 def found(launcher):
-    """Give what is said when the script was found."""
+    """Return what is said when the script was found."""
     return 0, f"{launcher}-python\n"
 
 
 @pytest.fixture
 def trap(tmp_path):
-    """Give a directory with scripts that are not to be taken."""
+    """Return a directory with scripts that are not to be taken."""
     directory = tmp_path / "trap"
     directory.mkdir()
     for name in ("rebound", "script"):

@@ -17,7 +17,7 @@ from tests.package.test_installation import pip, works
 
 @pytest.fixture
 def checkout(tmp_path):
-    """Give a checkout of our own, of what a wheel is built of."""
+    """Return a checkout of our own, of what a wheel is built of."""
     copy = tmp_path / "checkout"
     for name in ("rebound", "wheel"):
         shutil.copytree(REPOSITORY / name, copy / name)
