@@ -92,6 +92,22 @@ def standalone(session: nox.Session, architecture: str) -> None:
             session.run(f"qemu-{architecture}-static", str(file), option, external=True)
 
 
+@nox.session(venv_backend="none")
+def wheel(session: nox.Session) -> None:
+    """Build the wheels, of the very requirements that are locked in images/wheel/."""
+    session.run("images/wheel/build.sh", external=True)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Lock the newest versions of what the wheels are built of, and their hashes, in images/wheel/."""
+    session.install("uv")
+    newest = ("--upgrade", "--universal", "--python-version=3.11", "--generate-hashes")
+    command = ("uv", "pip", "compile", "--quiet", "--custom-compile-command=nox -s lock", *newest)
+    session.run(*command, "--output-file=images/wheel/build.txt", "--group=pyproject.toml:build")
+    session.run(*command, "--output-file=images/wheel/run.txt", "pyproject.toml")
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure beside the peers and the floors; --quick, --check, --readme, --help.

@@ -7,6 +7,7 @@ its smallest variant, python3 and pip, in namespaces for mounts and processes.
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import re
 import shlex
@@ -17,6 +18,8 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -29,8 +32,20 @@ COMMANDS = ("main job", "tests")
 LEFT_OUT = (".git", ".nox", ".venv", ".hypothesis", ".*_cache", "__pycache__", "build", "dist")
 """What a checkout has not."""
 
-CERTIFICATES = ("CURL_CA_BUNDLE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+CERTIFICATES = (
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "PIP_CLIENT_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+)
 """Variables that name a file of certificates, for this machine's way to the packages."""
+
+PIP_FILES = ("PIP_BUILD_CONSTRAINT", "PIP_CONSTRAINT", "PIP_FIND_LINKS", "PIP_REQUIREMENT")
+"""Settings of pip that name files, directories, or URLs, which may be file://."""
+
+PIP_INDEXES = ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL")
+"""Settings of pip that name indexes: if file://, directories of links to what is beside them."""
 
 ACQUIRE = re.compile(r"Acquire::(Check-|Retries|https?::)")
 """The settings of this machine's apt that its mirror may need; /etc/apt/apt.conf.d, as a rule."""
@@ -42,11 +57,18 @@ mount -t proc proc "$1/proc"
 mount -t devpts -o newinstance,ptmxmode=666 devpts "$1/dev/pts"
 mount -t tmpfs tmpfs "$1/dev/shm"
 mount --rbind /sys "$1/sys"
-cd "$1"
+root=$1 command=$2
+shift 2
+for directory; do
+	mount --bind -o ro "$directory" "$root$directory"
+done
+cd "$root"
 mount --move . /
-exec chroot . sh -c "cd /root/rebound; $2"
+exec chroot . sh -c "cd /root/rebound; $command"
 """
 """What PID 1 of the machine does: a shell, since it reaps, with $1 the root, $2 the command.
+
+The rest are directories of this machine, for the packages in them: they may be large.
 
 The root is a mount of its own, and moved to /: else nobody could unshare(1) or nsenter(1) there.
 """
@@ -89,6 +111,31 @@ def make_root(name: str, archive: Path) -> None:
         raise Failed(f"cannot be had from this machine's mirror: {(errors or ['?'])[0]}")
 
 
+def pip_variables(settings: Sequence[str]) -> dict[str, str]:
+    """Return the variables that say to pip what lines of `pip config list` say."""
+    found = {}
+    for section in ("global", "install", ":env:"):  # the later ones count
+        for setting in settings:
+            name, _, value = setting.partition("=")
+            if name.startswith(f"{section}."):
+                variable = name.removeprefix(f"{section}.").upper().replace("-", "_")
+                found[f"PIP_{variable}"] = ast.literal_eval(value)
+    return found
+
+
+def taken_along(variables: dict[str, str]) -> list[str]:
+    """Return the paths on this machine that its variables name, what lies in others after those."""
+
+    def paths(names: Sequence[str]) -> list[str]:
+        words = " ".join(variables.get(name, "") for name in names).split()
+        urls = [(word, urlsplit(word)) for word in words]
+        return [url2pathname(url.path) if url.scheme == "file" else word for word, url in urls]
+
+    found = {variables[name] for name in CERTIFICATES if name in variables}
+    found |= {*paths(PIP_FILES), *(os.path.dirname(p.rstrip("/")) for p in paths(PIP_INDEXES))}
+    return sorted(path for path in found if path.startswith("/") and path != "/")
+
+
 def environment() -> dict[str, str]:
     """Give the variables for the machine: pip's configuration is among them, whole."""
     here = {
@@ -96,24 +143,33 @@ def environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in CERTIFICATES or name.lower().endswith("_proxy")
     }
-    for setting in ask(sys.executable, "-m", "pip", "config", "list"):
-        if found := re.fullmatch(r"(?:global|install|:env:)\.([\w-]+)='(.*)'", setting):
-            here[f"PIP_{found[1].upper().replace('-', '_')}"] = found[2]
+    here |= pip_variables(ask(sys.executable, "-m", "pip", "config", "list"))
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     fixed = {"PATH": path, "HOME": "/root", "CI": "true", "DEBIAN_FRONTEND": "noninteractive"}
     return here | fixed
 
 
-def furnish(root: Path, variables: dict[str, str]) -> None:
-    """Copy what a machine has from its network, and the checkout."""
-    files = {variables[name] for name in CERTIFICATES if name in variables}
-    for file in {"/etc/resolv.conf", "/etc/hosts"} | files:
-        copy = root / file.lstrip("/")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.unlink(missing_ok=True)
-        shutil.copyfile(file, copy)
+def furnish(root: Path, variables: dict[str, str]) -> list[str]:
+    """Copy what a machine has from its network, and the checkout.
+
+    Return the directories that are to be mounted.  What is not here is left to pip, which says
+    there what it says here; what the machine has itself is not hidden.
+    """
+    directories = []
+    for path in ["/etc/resolv.conf", "/etc/hosts", *taken_along(variables)]:
+        copy = root / path.lstrip("/")
+        if os.path.isdir(path) and not copy.exists():
+            copy.mkdir(parents=True)
+            directories.append(path)
+        elif os.path.isfile(path):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.unlink(missing_ok=True)
+            shutil.copyfile(path, copy)
     ignore = shutil.ignore_patterns(*LEFT_OUT)
-    shutil.copytree(REPOSITORY, root / "root/rebound", symlinks=True, ignore=ignore)
+    shutil.copytree(
+        REPOSITORY, root / "root/rebound", symlinks=True, ignore=ignore, dirs_exist_ok=True
+    )
+    return directories
 
 
 def command_line(marker: str) -> str:
@@ -125,11 +181,11 @@ def command_line(marker: str) -> str:
 def run(root: Path, command: str, log: Path) -> str:
     """Run a command line on a fresh machine; give its output, which is also in `log`."""
     variables = environment()
-    furnish(root, variables)
+    directories = furnish(root, variables)
     enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", ENTER, "sh"]
     with open(log, "w") as file:
         ended = subprocess.run(
-            [*enter, root, command],
+            [*enter, root, command, *directories],
             env=variables,
             stdin=subprocess.DEVNULL,
             stdout=file,

@@ -16,24 +16,53 @@
  */
 #define _GNU_SOURCE
 #include <limits.h>
+#include <stdbool.h>
 #include <sys/auxv.h>
 
 #include "inherited.h"
 
-/* PATH_MAX bytes at `script` become the path of rebound-python. */
-static void find_script(char *script)
+/* Whether the PATH_MAX bytes at `script` become that of a rebound-python beside `self`. */
+static bool is_beside(const char *self, char *script)
 {
-	/* As execve(2) was told: unlike /proc/self/exe always there, unlike argv[0] true. */
-	const char *self = (const char *)getauxval(AT_EXECFN);
 	const char suffix[] = "-python";
 
-	if (!self || !realpath(self, script))
-		fail("cannot find itself at", self ? self : "?");
+	if (!realpath(self, script))
+		return false;
 	if (strlen(script) + sizeof suffix > PATH_MAX) {
 		errno = ENAMETOOLONG;
-		fail("cannot find the script beside", script);
+		return false;
 	}
 	strcat(script, suffix);
+	return access(script, F_OK) == 0;
+}
+
+/*
+ * PATH_MAX bytes at `script` become the path of rebound-python, which is beside the launcher.
+ * No name of the launcher holds always, so each is taken only if there is such a file:
+ *
+ *   - /proc/self/exe is the launcher itself, but /proc need not be there, below ld.so or an
+ *     emulator it is theirs, and it is gone if the launcher has been replaced meanwhile;
+ *   - AT_EXECFN is what execve(2) was told: where the launcher is named in a #! line, the
+ *     script;
+ *   - argv[0] is then the path in the #! line, see binfmt_script.c.  Else it is what the caller
+ *     likes: without a slash it was not a path, and must not lead into the working directory.
+ */
+static void find_script(char *script, const char *argv0)
+{
+	const char *told = (const char *)getauxval(AT_EXECFN);
+	const char *names[] = {"/proc/self/exe", told, argv0 && strchr(argv0, '/') ? argv0 : NULL};
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (names[i] && is_beside(names[i], script))
+			return;
+		if (!error)
+			error = errno;
+	}
+	if (!realpath("/proc/self/exe", script))
+		snprintf(script, PATH_MAX, "%s", told ? told : "?");
+	errno = error;
+	fail("cannot find the script beside", script);
 }
 
 /*
@@ -71,7 +100,7 @@ int main(int argc, char **argv)
 	char **args = calloc((size_t)argc + 12, sizeof *args);
 	size_t count = 0;
 
-	find_script(script);
+	find_script(script, argv[0]);
 	read_interpreter(script, python);
 	if (!args) {
 		errno = ENOMEM;

@@ -68,3 +68,18 @@ def test_arguments_and_environment_of_any_bytes():
         [REBOUND, "-q", "/usr/bin/env"], env={b"X\xff": odd}, capture_output=True
     )
     assert result.stdout == b"X\xff=" + odd + b"\nREBOUND_RESTARTS=0\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"#!{REBOUND} sh", f"#!/usr/bin/env -S {REBOUND} --quiet --max-restarts=1 sh"],
+    ids=["one-word", "env-S"],
+)
+def test_named_in_the_first_line_of_a_script(tmp_path, line):
+    """The kernel says then that the script was executed (AT_EXECFN)."""
+    path = tmp_path / "script"
+    path.write_text(f'{line}\necho "$0 $*"; exit 7\n')
+    path.chmod(0o755)
+    env = {**os.environ, "REBOUND_OPTIONS": "--max-restarts=1"}
+    result = subprocess.run([path, "a", "b"], capture_output=True, text=True, env=env)
+    assert (result.returncode, result.stdout) == (7, f"{path} a b\n" * 2)

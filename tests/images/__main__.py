@@ -6,7 +6,9 @@ A stand-in never bears the name of what it stands for: just these builds are tol
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from pathlib import Path
 
 from tests.helpers import REPOSITORY
 from tests.images.engine import ENGINE, engine
@@ -32,7 +34,8 @@ MMDEBSTRAP = {
 }
 """How to make the stand-ins, of Debian's packages."""
 
-BASES = {"debian:bookworm": "debian", "debian:bookworm-slim": "debian", "alpine:3": "alpine"}
+STAND_INS = {"DEBIAN": "debian", "DEBIAN_SLIM": "debian", "ALPINE": "alpine"}
+"""For which build argument of the Dockerfiles which one stands in."""
 
 COPIED = """
 FROM {rebound} AS rebound
@@ -46,6 +49,11 @@ ENTRYPOINT ["rebound"]
 def run(*command: str, **options: object) -> bool:
     """Whether a command succeeded; if not, it has said why."""
     return not subprocess.run(command, stdout=subprocess.DEVNULL, **options).returncode  # type: ignore[call-overload]
+
+
+def bases(dockerfile: str) -> dict[str, str]:
+    """Return the build arguments of a Dockerfile, and the bases that they are by default."""
+    return dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, re.MULTILINE))
 
 
 def is_available(image: str) -> bool:
@@ -73,26 +81,30 @@ def stand_in(name: str) -> str:
 
 def main() -> None:
     """Build all, each on top of what was built before."""
-    # The network is the host's: a bridge may need what a virtual machine does not allow.
-    options = ["--network", "host"]
-    for base, name in BASES.items():
-        if not is_available(base):
-            image = stand_in(name)
-            print(f"{base} cannot be pulled; {image}, made with mmdebstrap, stands in for it")
-            options += ["--build-context", f"{base}=docker-image://{image}"]
-
-    def build(image: str, dockerfile: str, text: str | None = None) -> None:
-        print(f"building {image}", flush=True)
-        engine("build", *options, "-t", image, "-f", dockerfile, ".", input=text, stdout=None)
-
     os.chdir(REPOSITORY)
+    dockerfiles = {
+        path.parent.name: path.read_text() for path in Path("images").glob("*/Dockerfile")
+    }
+    images = {name: base for text in dockerfiles.values() for name, base in bases(text).items()}
+    for argument, base in images.items():
+        if not is_available(base):
+            images[argument] = stand_in(STAND_INS[argument])
+            print(f"{base} cannot be pulled; made with mmdebstrap, {images[argument]} stands in")
+
+    def build(image: str, dockerfile: str, text: str) -> None:
+        print(f"building {image}", flush=True)
+        # The network is the host's: a bridge may need what a virtual machine does not allow.
+        options = ["--network", "host", "-t", image, "-f", dockerfile]
+        options += [f"--build-arg={argument}={images[argument]}" for argument in bases(text)]
+        engine("build", *options, ".", input=text if dockerfile == "-" else None, stdout=None)
+
     for name in ("debian", "alpine", "scratch"):
-        build(f"rebound:{name}", f"images/{name}/Dockerfile")
+        build(f"rebound:{name}", f"images/{name}/Dockerfile", dockerfiles[name])
     engine("tag", "rebound:scratch", "rebound")
-    build("rebound-postgres", "images/postgres/Dockerfile")
-    for origin, base in (("alpine", "debian:bookworm-slim"), ("debian", "alpine:3")):
-        text = COPIED.format(rebound=f"rebound:{origin}", base=base)
-        build(f"rebound-copied:{origin}-to-{BASES[base]}", "-", text)
+    build("rebound-postgres", "images/postgres/Dockerfile", dockerfiles["postgres"])
+    for origin, argument in (("alpine", "DEBIAN_SLIM"), ("debian", "ALPINE")):
+        text = COPIED.format(rebound=f"rebound:{origin}", base=images[argument])
+        build(f"rebound-copied:{origin}-to-{STAND_INS[argument]}", "-", text)
 
 
 main()
