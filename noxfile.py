@@ -100,7 +100,7 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Lock the newest versions of what the wheels are built of, and their hashes, in images/wheel/."""
+    """Lock the newest versions of what the wheels are built of, with hashes, in images/wheel/."""
     session.install("uv")
     newest = ("--upgrade", "--universal", "--python-version=3.11", "--generate-hashes")
     command = ("uv", "pip", "compile", "--quiet", "--custom-compile-command=nox -s lock", *newest)

@@ -19,7 +19,7 @@ from tests.package.test_installation import pip, works
 def checkout(tmp_path):
     """Return a checkout of our own, of what a wheel is built of."""
     copy = tmp_path / "checkout"
-    for name in ("rebound", "wheel"):
+    for name in ("rebound", "images/wheel"):
         shutil.copytree(REPOSITORY / name, copy / name)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, copy)
