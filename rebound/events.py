@@ -80,6 +80,12 @@ class Notified(Record):
     message: Message
 
 
+class NotifiedByStrangers(Record):
+    """So many messages came there from others, for whom the kernel does not vouch."""
+
+    count: int
+
+
 class HealthChecked(Record):
     """The health command ended, and has been reaped."""
 

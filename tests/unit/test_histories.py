@@ -182,6 +182,12 @@ class World(RuleBasedStateMachine):
         """Hear from the command."""
         self.step(events.Notified(message))
 
+    @precondition(lambda self: self.lives() and self.command and self.config.watchdog)
+    @rule(count=st.sampled_from([1, 100_000]))
+    def notified_by_strangers(self, count: int) -> None:
+        """Hear from those who have nothing to say."""
+        self.step(events.NotifiedByStrangers(count))
+
     @precondition(lambda self: self.lives() and self.checking)
     @rule(status=STATUSES)
     def check_ends(self, status: ExitStatus) -> None:

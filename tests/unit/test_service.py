@@ -34,6 +34,7 @@ from rebound.events import (
     NoChildren,
     NoneKillable,
     Notified,
+    NotifiedByStrangers,
     RestartAnswered,
     RestartRequested,
     SignalChildren,
@@ -509,6 +510,7 @@ EVENTS = [
     NoChildren(),
     NoneKillable(),
     Notified(Message(status="fine")),
+    NotifiedByStrangers(7),
     HealthChecked(ZERO),
     HealthUnknown("No such file or directory"),
     RestartRequested(),
@@ -522,7 +524,7 @@ EVENTS = [
 DECISIONS = {Start, SignalCommand, AskAdopted, SignalChildren, KillChildren, Log}
 DECISIONS |= {CheckHealth, KillCheck, TellManager, RestartAnswered}
 EVERYWHERE = [StopRequested, SignalReceived, ChildrenReaped]
-WITH_A_COMMAND = [*EVERYWHERE, Exited, Notified]
+WITH_A_COMMAND = [*EVERYWHERE, Exited, Notified, NotifiedByStrangers]
 AFTER_THE_START = [HealthChecked, RestartRequested]
 TIMERS_OF_A_RUN = [WatchdogExpired, CheckDue, CheckTimeoutOver]
 LEGAL: dict[str, list[type[Record]]] = {
@@ -535,7 +537,7 @@ LEGAL: dict[str, list[type[Record]]] = {
     KILLING: [*WITH_A_COMMAND, *AFTER_THE_START, NoChildren, NoneKillable],
     ENDED: [ChildrenReaped, RestartRequested],
 }
-WATCHED_ONLY = {Notified, HealthChecked, HealthUnknown, *TIMERS_OF_A_RUN}
+WATCHED_ONLY = {Notified, NotifiedByStrangers, HealthChecked, HealthUnknown, *TIMERS_OF_A_RUN}
 """Illegal without a watchdog or a health command."""
 EVERYTHING = {"health_command": "check", "watchdog": 10.0, "notify": True}
 
