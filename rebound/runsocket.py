@@ -28,13 +28,10 @@ class RunSocket:
         # the beginning.
         mask = os.umask(0o022)
         try:
-            try:
-                os.mkdir(directory)
-            except FileExistsError:  # perhaps only since another rebound has just made it
-                pass
+            linux.make_directory(directory)
+            os.umask(0o177)
             if os.path.lexists(self._path) and not is_stale(self._path):
                 raise OSError(f"{self._path} is in use")
-            os.umask(0o177)
             self._inode = self._listen(f"{directory}/.{os.getpid()}.sock")
         finally:
             os.umask(mask)
