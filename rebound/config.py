@@ -81,7 +81,8 @@ class Config(Record):
     oom_score_adj: int | None = None
     """How much rather than others the out-of-memory killer takes the command (proc(5))."""
     run_directory: str = ""
-    """Where the socket for status and control is made; empty = none."""
+    """Where the socket for status and control is made, and with a watchdog the NOTIFY_SOCKET;
+    empty = no such socket, and an abstract one for the watchdog."""
     termination_log: str = ""
     """The file that tells why rebound ended with a status other than 0; empty = none."""
     log_format: str = "text"
