@@ -104,7 +104,8 @@ class Config(Record):
         From -1000 to 1000: how much rather than others the out-of-memory killer takes the
         command (proc(5)); None = as rebound itself.
     run_directory: str = ''
-        The directory where the socket for status and control is made; empty = none.
+        Where the socket for status and control is made, and with a watchdog the NOTIFY_SOCKET;
+        empty = no such socket, and an abstract one for the watchdog.
     termination_log: str = ''
         The file that tells why rebound ended with a status other than 0; empty = none.
     log_format: str = 'text'

@@ -96,6 +96,12 @@ class Notified(Event):
     message: Message
 
 
+class NotifiedByStrangers(Event):
+    """So many messages came there from others, for whom the kernel does not vouch."""
+
+    count: int
+
+
 class HealthChecked(Event):
     """The health command ended, and has been reaped."""
 

@@ -310,6 +310,17 @@ def user_ids(pid: int) -> tuple[int, ...]:
     return ()
 
 
+def make_directory(path: str | bytes) -> None:
+    """Make a directory, as the umask says; do nothing if it is there.
+
+    Raises `OSError`: EACCES, EROFS, ENOENT without a parent.
+    """
+    try:
+        os.mkdir(path)
+    except FileExistsError:  # perhaps only since another rebound has just made it
+        pass
+
+
 def oom_score_adj() -> int:
     """Give our own value (proc(5)).  Raises `OSError` without /proc."""
     with open("/proc/self/oom_score_adj", "rb") as file:

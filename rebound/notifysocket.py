@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import os
 import sys
+import time
 
 from rebound import events, linux, notify
 
@@ -12,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rebound.log import Log
     from rebound.loop import Loop
 
 _LONGEST = 4096
@@ -23,20 +25,34 @@ as wait in a socket by default (net.unix.max_dgram_qlen)."""
 
 _UCRED_SIZE = 12  # struct ucred: pid, uid, gid (unix(7))
 
+_SUFFIX = b".notify"
+_MOST_LEFTOVERS = 100
+"""How many names are tried at most; whoever owns the directory may have filled it."""
+
+_S_IFMT, _S_IFSOCK, _S_IXOTH = 0o170000, 0o140000, 0o001  # inode(7)
+
 
 class NotifySocket:
     """A new socket for each run, so that no run is credited with another one's messages.
 
-    It is in the abstract namespace, under a name that the kernel picks (unix(7)): no
-    writable path is needed.  Whoever shares our network namespace can send to it, so the
-    kernel has to vouch for each sender.
+    It has a path in the run directory, since not all clients know abstract names.  Each run
+    has another path: what an earlier one has left behind still sends to its own.  Where no
+    path can be had, the kernel picks a name in the abstract namespace (unix(7)), to which
+    all can send who share our network namespace.  As the command may be any user, anybody
+    may send; the kernel has to vouch for each sender.
     """
 
-    def __init__(self, loop: Loop, step: Callable[[events.Event], None]) -> None:
+    def __init__(
+        self, directory: str, loop: Loop, log: Log, step: Callable[[events.Event], None]
+    ) -> None:
+        self._directory = directory
         self._loop = loop
+        self._log = log
         self._step = step
         self._socket: _socket.socket | None = None
+        self._path = b""  # empty if it is abstract
         self._command = 0
+        self._told_why_abstract = False
 
     def open(self, environment: dict[bytes, bytes], watchdog: float) -> None:
         """Make the socket for the next run, and tell the environment of it.
@@ -48,10 +64,13 @@ class NotifySocket:
         self._socket = _socket.socket(_socket.AF_UNIX, kind)
         # Before it has a name, so that no message comes without credentials.
         self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
-        self._socket.bind("")
+        try:
+            address = self._path = _bind_in(self._directory, self._socket)
+        except (OSError, ValueError) as error:  # ValueError: no path can be written so
+            self._say_why_abstract(error)
+            address = _bind_abstract(self._socket)
         self._loop.watch(self._socket.fileno(), self._take_messages)
-        name: bytes = self._socket.getsockname()
-        environment[b"NOTIFY_SOCKET"] = b"@" + name[1:]
+        environment[b"NOTIFY_SOCKET"] = address
         environment[b"WATCHDOG_USEC"] = b"%d" % round(watchdog * 1e6)
         environment.pop(b"WATCHDOG_PID", None)  # if there is one, it is meant for rebound
 
@@ -65,8 +84,35 @@ class NotifySocket:
         if self._socket:
             self._loop.close_watched(self._socket.detach())
             self._socket = None
+        if self._path:
+            _remove(self._path)
+            self._path = b""
+
+    def remove_leftovers(self) -> None:
+        """Remove the sockets of rebounds that were killed, once the command has started."""
+        if not self._path:
+            return
+        directory = os.path.dirname(self._path)
+        try:
+            names = [name for name in os.listdir(directory) if _is_name(name)]
+            probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+        except OSError:  # EMFILE, ENFILE, ENOMEM; EACCES
+            return
+        for name in names[:_MOST_LEFTOVERS]:
+            path = os.path.join(directory, name)
+            if _is_left_over(path, probe):
+                _remove(path)
+        linux.close(probe.detach())
+
+    def _say_why_abstract(self, error: Exception) -> None:
+        if self._told_why_abstract:
+            return
+        self._told_why_abstract = True
+        text = f"NOTIFY_SOCKET has no path: {getattr(error, 'strerror', None) or error}"
+        self._log.write("debug", "no_notify_path", text)
 
     def _take_messages(self) -> None:
+        strangers = 0
         for _ in range(_BATCH):
             if not self._socket or not self._command:
                 return
@@ -77,9 +123,13 @@ class NotifySocket:
                     _LONGEST, _socket.CMSG_SPACE(_UCRED_SIZE)
                 )
             except OSError:  # EAGAIN: none is left; ENOMEM
-                return
-            if not flags & _socket.MSG_TRUNC and self._is_vouched_for(ancillary):
+                break
+            if not self._is_vouched_for(ancillary):
+                strangers += 1
+            elif not flags & _socket.MSG_TRUNC:
                 self._step(events.Notified(notify.parse(data)))
+        if strangers and self._command:
+            self._step(events.NotifiedByStrangers(strangers))
 
     def _is_vouched_for(self, ancillary: list[tuple[int, int, bytes]]) -> bool:
         """Whether the kernel says that the sender may speak for the command.
@@ -94,3 +144,78 @@ class NotifySocket:
                 ours = uid in (0, os.geteuid()) or pid == self._command
                 return bool(pid) and (ours or uid in linux.user_ids(self._command))
         return False
+
+
+def _bind_abstract(socket: _socket.socket) -> bytes:
+    socket.bind("")
+    name: bytes = socket.getsockname()
+    return b"@" + name[1:]
+
+
+def _bind_in(directory: str, socket: _socket.socket) -> bytes:
+    """Give the socket a path of its own, to which every user may send.
+
+    Raises `OSError`: EACCES, EROFS, ENOSPC; without an errno for a path that is too long
+    (108 bytes with the NUL, unix(7)).
+    """
+    if not directory:
+        raise OSError("no run directory")
+    # Absolute, as sd_notify(3) wants it, and without a link that leads through other directories.
+    real = os.path.realpath(os.fsencode(directory))
+    # A pid may be that of an earlier rebound, whose daemons live on; the time is not.
+    name = b"%d-%x%s" % (os.getpid(), time.monotonic_ns(), _SUFFIX)
+    path, unfinished = os.path.join(real, name), os.path.join(real, b"." + name)
+    mask = os.umask(0o022)  # in one thread nobody else is concerned by it
+    try:
+        if not os.path.isdir(real):
+            linux.make_directory(real)
+        # As root we may have been told to run a command that becomes another user, and which
+        # one only the command knows.  To send takes search permission on the whole path.
+        if os.geteuid() == 0 and not _is_open_to_all(real):
+            raise OSError(f"another user than root could not reach {directory}")
+        os.umask(0o111)  # to send takes write permission: rw-rw-rw- from the beginning
+        socket.bind(unfinished)
+    finally:
+        os.umask(mask)
+    try:
+        # bind(2) makes the file before the socket answers there.  Under the name for which
+        # `remove_leftovers` looks it always answers.
+        os.rename(unfinished, path)
+    except OSError:  # ENOSPC, EIO: that name does as well
+        return unfinished
+    return path
+
+
+def _is_open_to_all(directory: bytes) -> bool:
+    """Whether every user may search a directory and those above it; it is absolute."""
+    while os.stat(directory).st_mode & _S_IXOTH:
+        above = os.path.dirname(directory)
+        if above == directory:
+            return True
+        directory = above
+    return False
+
+
+def _is_name(name: bytes) -> bool:
+    pid, hyphen, made_at = name.removesuffix(_SUFFIX).partition(b"-")
+    return name.endswith(_SUFFIX) and bool(hyphen) and pid.isdigit() and made_at.isalnum()
+
+
+def _is_left_over(path: bytes, probe: _socket.socket) -> bool:
+    """Whether a socket at this path is no longer anybody's."""
+    try:
+        if os.lstat(path).st_mode & _S_IFMT != _S_IFSOCK:
+            return False
+        probe.connect(path)
+    except ConnectionRefusedError:
+        return True
+    except OSError:  # ENOENT: removed meanwhile; EACCES, EPROTOTYPE
+        pass
+    return False
+
+
+def _remove(path: bytes) -> None:
+    try:
+        os.unlink(path)
+    except OSError:  # ENOENT; EROFS, EACCES: it stays, and nobody answers there
+        pass

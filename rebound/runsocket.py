@@ -34,10 +34,7 @@ class RunSocket:
         # the beginning.
         mask = os.umask(0o022)
         try:
-            try:
-                os.mkdir(directory)
-            except FileExistsError:  # perhaps only since another rebound has just made it
-                pass
+            linux.make_directory(directory)
             os.umask(0o177)
             self._path, self._inode = self._listen(directory)
         finally:

@@ -172,7 +172,9 @@ class Supervisor:
         if config.watchdog is not None:
             from rebound.notifysocket import NotifySocket
 
-            self._notify_socket = NotifySocket(self._loop, self._step)
+            self._notify_socket = NotifySocket(
+                config.run_directory, self._loop, self._log, self._step
+            )
         if config.health_command:
             from rebound.checker import Checker
 
@@ -211,6 +213,8 @@ class Supervisor:
         self._look_at_oom_kills()
         if self._config.run_directory:
             self._open_run_socket()
+        if self._notify_socket:
+            self._notify_socket.remove_leftovers()
 
     def _turn(self) -> None:
         """Wait once, and handle all that has happened."""
@@ -443,9 +447,10 @@ class Supervisor:
             if self._notify_socket and self._config.watchdog:
                 self._notify_socket.open(self._environment, self._config.watchdog)
         except Exception as error:
-            # EMFILE, ENFILE, ENOMEM; a seccomp profile's EACCES; MemoryError
+            # EMFILE, ENFILE, ENOMEM; a seccomp profile's EACCES; MemoryError.
             self._close_notify_socket()
-            return events.ForkFailed(f"no NOTIFY_SOCKET: {getattr(error, 'strerror', error)}")
+            why = getattr(error, "strerror", None) or repr(error)
+            return events.ForkFailed(f"no NOTIFY_SOCKET: {why}")
         event = self._spawn()
         if not isinstance(event, events.Started):
             # Without a run nobody reads it, and the loop would spin.

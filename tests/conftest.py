@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -25,11 +27,25 @@ for signo in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where rebound makes its sockets, unless a test says otherwise: not in the system's /run."""
-    directory = tmp_path_factory.mktemp("run")
-    os.environ["REBOUND_RUN_DIR"] = str(directory)
-    return directory
+def run_directory() -> Iterator[Path]:
+    """Where rebound makes its sockets, unless a test says otherwise: not in the system's /run.
+
+    As there every user may pass through, which is not so for the directories of pytest.
+    """
+    with open_directory() as directory:
+        os.environ["REBOUND_RUN_DIR"] = str(directory)
+        yield directory
+
+
+@contextmanager
+def open_directory() -> Iterator[Path]:
+    """Make a directory that all users may enter, and remove it."""
+    directory = Path(tempfile.mkdtemp(prefix="rebound-run"))
+    directory.chmod(0o755)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture

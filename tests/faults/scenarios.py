@@ -93,6 +93,7 @@ class Run:
         self.directory = directory
         self.trace = directory / "trace"
         self.run_directory = directory / "run"
+        directory.chmod(0o755)  # as /run: else there is no path for the NOTIFY_SOCKET
         self.stack = ExitStack()
         env = {**os.environ, "REBOUND_RUN_DIR": str(self.run_directory)}
         self.manager = self.stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
@@ -222,6 +223,11 @@ SCENARIOS = {
     ),
     "watchdog": Scenario(
         [*PLAIN, "--watchdog", "400ms", "--notify", *program("notifier.py", *NOTIFIER)], is_ready
+    ),
+    "abstract": Scenario(
+        [*PLAIN, "--watchdog", "400ms", *program("notifier.py", *NOTIFIER)],
+        is_ready,
+        wrapper=["env", "REBOUND_RUN_DIR="],
     ),
     "status": Scenario([*PLAIN, "sh", "-c", SERVICE], is_ready, _ask),
     "options": Scenario(

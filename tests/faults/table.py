@@ -289,7 +289,7 @@ ROWS = (
     ),
     Row("accept4", "ECONNABORTED EMFILE ENFILE ENOBUFS ENOMEM EPERM", "status", whens=(FOR_GOOD,)),
     Row("getsockname", "ENOBUFS", "status"),
-    Row("getsockname", "ENOBUFS", "watchdog", by_when=NEVER_STARTS),
+    Row("getsockname", "ENOBUFS", "abstract", by_when=NEVER_STARTS),
     Row("getsockopt", "EINVAL ENOPROTOOPT", "status"),
     Row("recvfrom", "EAGAIN", "status", whens=(ONCE, AGAIN)),
     Row("recvfrom", "ECONNREFUSED EINTR ENOMEM ECONNRESET", "status"),
@@ -300,11 +300,19 @@ ROWS = (
     Row(
         "socket",
         "EACCES EAFNOSUPPORT EMFILE ENFILE ENOBUFS ENOMEM",
-        "watchdog",
+        "watchdog abstract",
         by_when=NEVER_STARTS,
     ),
     Row("setsockopt", "ENOPROTOOPT", "watchdog", by_when=NEVER_STARTS),
-    Row("bind", "ENOMEM", "watchdog", by_when=NEVER_STARTS),
+    Row("bind", "ENOMEM", "abstract", by_when=NEVER_STARTS),
+    # --- The path of the notify socket: where it cannot be had, there is the abstract name.
+    Row("bind", "EACCES EADDRINUSE ELOOP ENOENT ENOMEM EROFS", "watchdog", by_when=NEVER_STARTS),
+    Row("rename", "EACCES EDQUOT EIO ENOENT ENOMEM ENOSPC EROFS", "watchdog"),
+    Row("mkdir", "EACCES EDQUOT EEXIST ELOOP ENOENT ENOSPC ENOTDIR EROFS", "watchdog"),
+    Row("unlink", "EACCES EBUSY EIO ENOENT ENOMEM EPERM EROFS", "watchdog", leaves_socket=True),
+    Row("getdents64", "EBADF ENOENT", "watchdog"),
+    # It never fails, says its manual page; but a seccomp profile may refuse it.
+    Row("umask", "EPERM ENOSYS", "watchdog", whens=MADE_ONCE),
     Row("recvmsg", "EAGAIN EINTR ENOMEM ECONNREFUSED", "watchdog", whens=(ONCE, AGAIN)),
     Row(
         "connect",

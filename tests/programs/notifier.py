@@ -6,6 +6,7 @@ NAME=VALUE      send this message to $NOTIFY_SOCKET
 announce        print `ready PID`, and what rebound tells a run in its environment
 print:TEXT      print it
 sleep:SECONDS   sleep
+await:PATH      wait until this file is there
 keep:SECONDS    send WATCHDOG=1 every SECONDS, for ever
 ignore:SIGNAL   ignore it
 busy, asleep    hang in this way
@@ -36,6 +37,11 @@ def announce(_):
     say("ready", os.getpid(), *(f"{name}={os.environ.get(name)}" for name in TOLD))
 
 
+def wait_for(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
 def keep(seconds):
     while True:
         send("WATCHDOG=1")
@@ -60,6 +66,7 @@ DO = {
     "announce": announce,
     "print": say,
     "sleep": lambda seconds: time.sleep(float(seconds)),
+    "await": wait_for,
     "keep": keep,
     "busy": busy,
     "asleep": asleep,

@@ -24,6 +24,7 @@ from rebound.events import (
     KillDue,
     Log,
     Notified,
+    NotifiedByStrangers,
     RestartAnswered,
     RestartRequested,
     SignalCommand,
@@ -96,6 +97,84 @@ def test_other_messages_are_no_sign_of_life(message: Message) -> None:
     subject = in_state(RUNNING, watchdog=10)
     assert step(subject, Notified(message), 9) == []
     assert subject.deadline == 10
+
+
+FLOOD = NotifiedByStrangers(10_000)
+
+
+def test_a_silence_in_a_flood_is_forgiven() -> None:
+    """Strangers may have kept the keep-alives out."""
+    subject = in_state(RUNNING, watchdog=10)
+    step(subject, FLOOD, 5)
+    actions = subject.step(DeadlinePassed(), 10)
+    assert [(action.level, action.event) for action in actions] == [("error", "flooded")]
+    assert (subject.state, subject.deadline) == (RUNNING, 20)
+    step(subject, FLOOD, 15)
+    assert subject.step(DeadlinePassed(), 20) == []  # said once
+    step(subject, ALIVE, 25)
+    assert subject.deadline == 35
+
+
+def test_the_silence_after_a_flood_is_not() -> None:
+    """It had a whole time for itself."""
+    subject = in_state(RUNNING, watchdog=10)
+    step(subject, FLOOD, 5)
+    step(subject, DeadlinePassed(), 10)
+    assert step(subject, DeadlinePassed(), 20) == ABORT
+
+
+def test_no_stranger_keeps_a_run_for_ever_that_hangs() -> None:
+    """Eleven times its time."""
+    subject = in_state(RUNNING, watchdog=10)
+    for now in range(10, 110, 10):
+        step(subject, FLOOD, now - 1)
+        assert step(subject, DeadlinePassed(), now) == []
+    step(subject, FLOOD, 109)
+    actions = subject.step(DeadlinePassed(), 110)
+    assert "no keep-alive for 1m50s" in actions[0].text
+    assert subject.state == RESTARTING
+
+
+def test_a_sign_of_life_ends_all_doubt() -> None:
+    """What came before it did no harm."""
+    subject = in_state(RUNNING, watchdog=10)
+    for now in range(10, 100, 10):
+        step(subject, FLOOD, now - 1)
+        step(subject, DeadlinePassed(), now)
+    step(subject, ALIVE, 100)
+    for now in range(110, 210, 10):
+        step(subject, FLOOD, now - 1)
+        assert step(subject, DeadlinePassed(), now) == []
+    step(subject, FLOOD, 209)
+    step(subject, ALIVE, 210)
+    assert step(subject, DeadlinePassed(), 220) == ABORT
+
+
+def test_a_trickle_is_no_flood() -> None:
+    """Nothing is lost for want of room: a few messages switch no watchdog off."""
+    subject = in_state(RUNNING, watchdog=10)
+    step(subject, NotifiedByStrangers(1000), 5)
+    assert step(subject, DeadlinePassed(), 10) == ABORT
+
+
+def test_an_end_that_takes_too_long_is_not_forgiven() -> None:
+    """After STOPPING=1 no sign of life is due that a flood could keep out."""
+    subject = in_state(RUNNING, watchdog=10)
+    step(subject, STOPPING_NOW, 5)
+    step(subject, FLOOD, 94)
+    assert step(subject, DeadlinePassed(), 95) == ABORT
+
+
+def test_each_run_may_be_flooded() -> None:
+    """The next one begins without a doubt, and the log says so again."""
+    subject = in_state(RUNNING, watchdog=10)
+    step(subject, FLOOD, 9)
+    step(subject, DeadlinePassed(), 10)
+    step(subject, Exited(PID, CRASH), 11)
+    step(subject, Started(PID), 12)
+    step(subject, FLOOD, 21)
+    actions = subject.step(DeadlinePassed(), 22)
+    assert [action.event for action in actions] == ["flooded"]
 
 
 def test_a_slow_start_may_ask_for_more_time() -> None:

@@ -17,7 +17,7 @@ from rebound.config import Config
 from rebound.dispatch import dispatch
 from rebound.exitstatus import ExitStatus
 from rebound.notify import Message
-from rebound.restart import RestartPolicy
+from rebound.restart import REQUESTED, RestartPolicy
 from rebound.service import Service
 from rebound.signals import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGTERM
 from rebound.watched import WatchedService
@@ -147,7 +147,8 @@ class World(RuleBasedStateMachine):
     def command_ends(self, status: ExitStatus, *, oom: bool) -> None:
         """By itself or not."""
         self.command = False
-        self.requested += self.awaits_restart and not self.stop_requested
+        is_requested = self.awaits_restart or self.service.run.cause == REQUESTED
+        self.requested += is_requested and not self.stop_requested
         self.step(events.Exited(7, status, 1000, oom and status.signal == SIGKILL))
 
     @precondition(lambda self: self.lives() and self.command)
@@ -203,6 +204,12 @@ class World(RuleBasedStateMachine):
     def notified(self, message: Message) -> None:
         """Hear from the command."""
         self.step(events.Notified(message))
+
+    @precondition(lambda self: self.command and self.config.watchdog)
+    @rule(count=st.sampled_from([1, 100_000]))
+    def notified_by_strangers(self, count: int) -> None:
+        """Hear from those who have nothing to say."""
+        self.step(events.NotifiedByStrangers(count))
 
     @precondition(lambda self: self.checking)
     @rule(status=STATUSES)

@@ -38,6 +38,7 @@ from rebound.events import (
     NoneAdopted,
     NoneKillable,
     Notified,
+    NotifiedByStrangers,
     RestartAnswered,
     RestartRequested,
     SignalChildren,
@@ -537,6 +538,7 @@ EVENTS = [
     NoneAdopted(),
     SignalRefused(),
     Notified(Message(status="fine")),
+    NotifiedByStrangers(7),
     HealthChecked(ZERO),
     HealthUnknown("No such file or directory"),
     RestartRequested(),
@@ -552,7 +554,8 @@ EVENTS = [
 DECISIONS = {Start, SignalCommand, AskAdopted, SignalChildren, KillChildren, Log}
 DECISIONS |= {CheckHealth, KillCheck, TellManager, RestartAnswered}
 EVERYWHERE = [StopRequested, SignalReceived, ChildrenReaped]
-WITH_A_COMMAND = [*EVERYWHERE, Exited, Notified, SignalRefused]
+FROM_THE_COMMAND = [Exited, Notified, NotifiedByStrangers]
+WITH_A_COMMAND = [*EVERYWHERE, *FROM_THE_COMMAND, SignalRefused]
 AFTER_THE_START = [HealthChecked, RestartRequested]
 TIMERS_OF_A_RUN = [WatchdogExpired, CheckDue, CheckTimeoutOver]
 WHILE_ASKING = [FiltersSpared, FiltersDue, NoneAdopted, NoChildren, KillOverdue]
@@ -567,15 +570,14 @@ LEGAL: dict[str, list[type[Record]]] = {
     KILLING: [
         *EVERYWHERE,
         *AFTER_THE_START,
-        Exited,
-        Notified,
+        *FROM_THE_COMMAND,
         NoChildren,
         NoneKillable,
         KillOverdue,
     ],
-    ENDED: [*EVERYWHERE, *AFTER_THE_START, NoChildren, Exited, Notified],
+    ENDED: [*EVERYWHERE, *AFTER_THE_START, *FROM_THE_COMMAND, NoChildren],
 }
-WATCHED_ONLY = {Notified, HealthChecked, HealthUnknown, *TIMERS_OF_A_RUN}
+WATCHED_ONLY = {Notified, NotifiedByStrangers, HealthChecked, HealthUnknown, *TIMERS_OF_A_RUN}
 """Illegal without a watchdog or a health command."""
 EVERYTHING = {"health_command": "check", "watchdog": 10.0, "notify": True}
 
