@@ -9,8 +9,8 @@ The command line tool `rebound` is described in the README.
 
 from __future__ import annotations
 
-from rebound.config import Config
-from rebound.exitstatus import StatusSet
+from rebound.core.config import Config
+from rebound.core.exitstatus import StatusSet
 from rebound.supervisor import supervise
 
 __version__ = "1.1.0"

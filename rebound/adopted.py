@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from rebound import events, linux, signals
+from rebound.core import events, signals
+from rebound.kernel import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from rebound.log import Log
+    from rebound.kernel.log import Log
 
 _MOST_NAMES = 10
 """How many processes one line of the log names."""

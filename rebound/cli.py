@@ -8,10 +8,12 @@ import posix
 import sys
 
 import rebound
-from rebound import linux, options, signals
-from rebound.config import TERMINATION_LOG, Config
-from rebound.exitstatus import OWN_ERROR
-from rebound.log import Log
+from rebound import options
+from rebound.core import signals
+from rebound.core.config import TERMINATION_LOG, Config
+from rebound.core.exitstatus import OWN_ERROR
+from rebound.kernel import linux
+from rebound.kernel.log import Log
 from rebound.supervisor import Supervisor
 
 OPTIONS_VARIABLE = "REBOUND_OPTIONS"
@@ -83,8 +85,8 @@ def _take_options_variable(settings: options.Settings) -> None:
 
 def _ask(action: str, directory: str, words: list[str], settings: options.Settings) -> int:
     """Ask rebounds that run already; the exit status is that of `client`."""
-    from rebound import client
-    from rebound.runsocket import is_pid
+    from rebound.control import client
+    from rebound.control.runsocket import is_pid
 
     words = words[:1] + options.parse(words[1:], settings)
     if len(words) > 1 or not all(map(is_pid, words)):
@@ -96,7 +98,10 @@ def _ask(action: str, directory: str, words: list[str], settings: options.Settin
         )
     pid = int(words[0]) if words else None
     ask = client.show_status if action == options.STATUS else client.restart_now
-    text, status = ask(directory, pid, as_json=settings.get(options.JSON, False))
+    try:
+        text, status = ask(directory, pid, as_json=settings.get(options.JSON, False))
+    except client.Unclear as error:
+        raise options.UsageError(str(error)) from None
     return _print(text) or status
 
 
@@ -149,7 +154,7 @@ def _leave_message(text: str, settings: options.Settings) -> None:
     path = settings.get("termination_log", TERMINATION_LOG if os.getpid() == 1 else "")
     if path and options.ACTION not in settings:
         try:
-            from rebound import termination
+            from rebound.parts import termination
 
             termination.write_message(path, f"rebound: {text}")
         except (ImportError, OSError):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rebound import config, signals
-from rebound.exitstatus import StatusSet
-from rebound.record import Record
+from rebound.core import config, signals
+from rebound.core.exitstatus import StatusSet
+from rebound.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,29 +13,30 @@ from __future__ import annotations
 import os
 import time
 
-from rebound import events, linux, reaper, service, signals, spawn
 from rebound.adopted import Adopted
-from rebound.config import TERMINATION_LOG, Config, is_text
-from rebound.dispatch import dispatch
-from rebound.exitstatus import EXEC_FAILED, UNKNOWN, ExitStatus
-from rebound.log import Log
-from rebound.loop import Loop
-from rebound.restart import STOP_SIGNALS, RestartPolicy
-from rebound.service import Service
-from rebound.terminal import Terminal
+from rebound.core import events, service, signals
+from rebound.core.config import TERMINATION_LOG, Config, is_text
+from rebound.core.dispatch import dispatch
+from rebound.core.exitstatus import EXEC_FAILED, UNKNOWN, ExitStatus
+from rebound.core.restart import STOP_SIGNALS, RestartPolicy
+from rebound.core.service import Service
+from rebound.kernel import linux, reaper, spawn
+from rebound.kernel.log import Log
+from rebound.kernel.loop import Loop
+from rebound.kernel.terminal import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from rebound.cgroup import OomKills
-    from rebound.checker import Checker
-    from rebound.control import Control
-    from rebound.loop import Signal
-    from rebound.manager import Manager
-    from rebound.notifysocket import NotifySocket
-    from rebound.runsocket import RunSocket
+    from rebound.control.runsocket import RunSocket
+    from rebound.control.server import Control
+    from rebound.kernel.loop import Signal
+    from rebound.parts.checker import Checker
+    from rebound.parts.manager import Manager
+    from rebound.parts.notifysocket import NotifySocket
+    from rebound.parts.oomkills import OomKills
 
 _JOB_CONTROL_SIGNALS = (signals.SIGTSTP, signals.SIGTTIN, signals.SIGTTOU)
 _TERMINAL_SIGNALS = (
@@ -73,7 +74,7 @@ def supervise(command: Sequence[str], config: Config | None = None) -> int:
     be one; `TypeError` for a `config` that is none; and `OSError` where the system refuses
     PR_SET_CHILD_SUBREAPER or PR_SET_PDEATHSIG.
     """
-    from rebound import caller
+    from rebound.kernel import caller
 
     if config is None:
         config = Config()
@@ -154,7 +155,7 @@ class Supervisor:
         policy = RestartPolicy(self._config, _chance)
         if self._config.watchdog is None and not self._config.health_command:
             return Service(self._name, self._config, policy)
-        from rebound.watched import WatchedService
+        from rebound.core.watched import WatchedService
 
         return WatchedService(self._name, self._config, policy)
 
@@ -170,13 +171,13 @@ class Supervisor:
         """Load and add what was asked for beyond the plain supervision."""
         config = self._config
         if config.watchdog is not None:
-            from rebound.notifysocket import NotifySocket
+            from rebound.parts.notifysocket import NotifySocket
 
             self._notify_socket = NotifySocket(
                 config.run_directory, self._loop, self._log, self._step
             )
         if config.health_command:
-            from rebound.checker import Checker
+            from rebound.parts.checker import Checker
 
             health_command = ["/bin/sh", "-c", config.health_command]
             spawner = spawn.Spawner(health_command, inherited, own_group=True)
@@ -416,7 +417,7 @@ class Supervisor:
 
     def _look_at_oom_kills(self) -> None:
         try:
-            from rebound.cgroup import OomKills
+            from rebound.parts.oomkills import OomKills
         except (ImportError, OSError):  # even to load it takes a free descriptor
             return
         self._oom_kills = OomKills()
@@ -584,7 +585,7 @@ class Supervisor:
     def _open_run_socket(self) -> None:
         directory = self._config.run_directory
         try:
-            from rebound.runsocket import RunSocket
+            from rebound.control.runsocket import RunSocket
 
             self._run_socket = RunSocket(directory)
             self._loop.watch(self._run_socket.fd, self._serve)
@@ -600,8 +601,8 @@ class Supervisor:
             return
         try:
             if self._control is None:
-                from rebound import status  # noqa: F401  while there is a descriptor for it
-                from rebound.control import Control
+                from rebound.control import status  # noqa: F401  while there is a descriptor for it
+                from rebound.control.server import Control
 
                 fd = self._run_socket.fd
                 self._control = Control(fd, self._loop, self._describe, self._step)
@@ -624,7 +625,7 @@ class Supervisor:
             self._run_socket = None
 
     def _describe(self) -> dict[str, object]:
-        from rebound import status
+        from rebound.control import status
 
         adopted = len(linux.children(self._known_children()))
         return status.describe(self._service, self._name, self._own_pid, self._pid, adopted)
@@ -634,7 +635,7 @@ class Supervisor:
         if path == TERMINATION_LOG and not os.path.exists(path):
             return  # as mostly, outside of Kubernetes: what would write need not be loaded
         try:
-            from rebound import termination
+            from rebound.parts import termination
 
             termination.write_message(path, self._service.explain_end(time.monotonic()))
         except (ImportError, OSError) as error:
@@ -643,7 +644,7 @@ class Supervisor:
             self._log.write("debug", "no_termination_message", text)
 
     def _find_manager(self) -> None:
-        from rebound.manager import Manager
+        from rebound.parts.manager import Manager
 
         address = self._environment.get(b"NOTIFY_SOCKET")
         if not address:

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers import DEADLINE, NESTED, PID1, PYTHON, REBOUND, program, run
 
 WITHOUT_SUBREAPER = """
-import rebound.linux, sys
+import rebound.kernel.linux, sys
 rebound.linux.become_subreaper = lambda: None
 sys.exit(rebound.supervise(sys.argv[1:], rebound.Config(verbosity="quiet")))
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rebound import signals
+from rebound.core import signals
 from tests.helpers import (
     DEADLINE,
     OTHER_USER,

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rebound.status import FIELDS
+from rebound.control.status import FIELDS
 from tests.helpers import DEADLINE, PID1, PYTHON, eventually, program, run
 
 OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]

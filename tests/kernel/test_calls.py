@@ -15,9 +15,9 @@ import types
 
 import pytest
 
-from rebound import libc, linux, reaper
-from rebound.exitstatus import ExitStatus
-from rebound.loop import Loop
+from rebound.core.exitstatus import ExitStatus
+from rebound.kernel import libc, linux, reaper
+from rebound.kernel.loop import Loop
 
 
 def child(work=lambda: None) -> int:
@@ -316,8 +316,8 @@ def test_calls_that_the_kernel_refuses_raise_its_error(tmp_path):
 
 def test_a_ctypes_that_could_not_be_read_is_not_kept(monkeypatch):
     """Python takes the directory of a package for an empty one when it cannot look into it."""
-    monkeypatch.delitem(sys.modules, "rebound.libc")
+    monkeypatch.delitem(sys.modules, "rebound.kernel.libc")
     monkeypatch.setitem(sys.modules, "ctypes", types.ModuleType("ctypes"))
     with pytest.raises(ImportError, match="ctypes"):
-        importlib.import_module("rebound.libc")
-    assert importlib.import_module("rebound.libc").sigqueue
+        importlib.import_module("rebound.kernel.libc")
+    assert importlib.import_module("rebound.kernel.libc").sigqueue

@@ -11,8 +11,8 @@ from contextlib import suppress
 
 import pytest
 
-from rebound import client, runsocket
-from rebound.runsocket import RunSocket
+from rebound.control import client, runsocket
+from rebound.control.runsocket import RunSocket
 
 
 @pytest.fixture(autouse=True)

@@ -108,7 +108,7 @@ for config in (
 def test_an_interrupt_just_before_the_start_leaves_the_mask():
     """Python raises it when the signals have been blocked already."""
     code = f"""{FOUND}
-from rebound import linux
+from rebound.kernel import linux
 block = linux.block_signals
 def interrupted():
     block()
@@ -232,7 +232,7 @@ def test_a_command_that_somebody_else_waited_for_counts_as_failed():
     """As by a thread of a program that calls `supervise`."""
     code = """
 import os, rebound, sys
-from rebound import reaper
+from rebound.kernel import reaper
 take = reaper.reap
 def reap(*args):
     ended = take(*args)

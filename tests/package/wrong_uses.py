@@ -8,11 +8,11 @@ from __future__ import annotations
 import signal
 
 import rebound
-from rebound.config import Config
-from rebound.events import Begin, Exited, Log, Start, Started
-from rebound.exitstatus import ExitStatus
-from rebound.restart import RestartPolicy
-from rebound.service import RUNNING, Service
+from rebound.core.config import Config
+from rebound.core.events import Begin, Exited, Log, Start, Started
+from rebound.core.exitstatus import ExitStatus
+from rebound.core.restart import RestartPolicy
+from rebound.core.service import RUNNING, Service
 
 # --- What users call ------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rebound import status
-from rebound.client import NoAnswer, read_answer
-from rebound.jsontext import to_json
+from rebound.control import status
+from rebound.control.client import NoAnswer, read_answer
+from rebound.core.jsontext import to_json
 
 texts = st.text(st.characters(codec=None), max_size=20)
 values = st.recursive(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rebound.config import parse_statuses
-from rebound.events import (
+from rebound.core.config import parse_statuses
+from rebound.core.events import (
     AskAdopted,
     CheckDue,
     CheckHealth,
@@ -34,9 +34,9 @@ from rebound.events import (
     StopRequested,
     TellManager,
 )
-from rebound.exitstatus import ExitStatus
-from rebound.notify import Message
-from rebound.service import (
+from rebound.core.exitstatus import ExitStatus
+from rebound.core.notify import Message
+from rebound.core.service import (
     BACKOFF,
     DRAINING,
     ENDED,
@@ -46,7 +46,7 @@ from rebound.service import (
     STARTING,
     STOPPING,
 )
-from rebound.signals import SIGABRT, SIGCONT, SIGHUP, SIGKILL, SIGTERM
+from rebound.core.signals import SIGABRT, SIGCONT, SIGHUP, SIGKILL, SIGTERM
 from tests.unit.test_service import PID, in_state, lines, step
 
 ZERO, CRASH = ExitStatus(code=0), ExitStatus(code=1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebound.cgroup import counter_file, parse_count
+from rebound.parts.oomkills import counter_file, parse_count
 
 V2 = "30 23 0:26 {root} /sys/fs/cgroup {options} - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot"
 V1_MEMORY = "37 32 0:33 {root} /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory"

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebound import config
-from rebound.config import Config, parse_statuses
-from rebound.exitstatus import StatusSet
+from rebound.core import config
+from rebound.core.config import Config, parse_statuses
+from rebound.core.exitstatus import StatusSet
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rebound.dispatch import dispatch
-from rebound.events import (
+from rebound.core.dispatch import dispatch
+from rebound.core.events import (
     AskAdopted,
     Begin,
     ChildrenReaped,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebound.exitstatus import EXEC_FAILED, NOT_FOUND, OWN_ERROR, ExitStatus, StatusSet
+from rebound.core.exitstatus import EXEC_FAILED, NOT_FOUND, OWN_ERROR, ExitStatus, StatusSet
 
 EXITS = [code << 8 for code in range(256)]
 KILLS = [signo | core for signo in range(1, 65) for core in (0, 0x80)]

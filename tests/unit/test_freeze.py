@@ -50,8 +50,12 @@ def collect(freeze, tmp_path):
 def test_rebound_itself(freeze):
     frozen = freeze.collect(REPOSITORY, STDLIB, C_MODULES)
     ours = {name for name in frozen.python if name.startswith("rebound.")}
-    files = {f"rebound.{path.stem}" for path in REPOSITORY.glob("rebound/[a-z]*.py")}
-    assert ours == files
+    files = {path.relative_to(REPOSITORY) for path in REPOSITORY.glob("rebound/**/*.py")}
+    files -= {Path("rebound/__init__.py"), Path("rebound/__main__.py")}
+    modules = {
+        ".".join(path.with_suffix("").parts) for path in files if "launcher" not in path.parts
+    }
+    assert ours == {module.removesuffix(".__init__") for module in modules}
     sockets = {"bind", "connect", "listen", "socket"}
     assert frozen.functions == {"ptrace", "signalfd", "sigqueue", *sockets}
     assert {"_prctl", "resource", "_ctypes", "_socket", "select"} <= frozen.c

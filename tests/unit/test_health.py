@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rebound.config import Config
-from rebound.health import HEALTHY, STARTING, UNHEALTHY, Health
+from rebound.core.config import Config
+from rebound.core.health import HEALTHY, STARTING, UNHEALTHY, Health
 
 
 def checked(results: str, **settings: float) -> list[str]:

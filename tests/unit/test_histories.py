@@ -12,15 +12,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rebound import events, service
-from rebound.config import Config
-from rebound.dispatch import dispatch
-from rebound.exitstatus import ExitStatus
-from rebound.notify import Message
-from rebound.restart import REQUESTED, RestartPolicy
-from rebound.service import Service
-from rebound.signals import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGTERM
-from rebound.watched import WatchedService
+from rebound.core import events, service
+from rebound.core.config import Config
+from rebound.core.dispatch import dispatch
+from rebound.core.exitstatus import ExitStatus
+from rebound.core.notify import Message
+from rebound.core.restart import REQUESTED, RestartPolicy
+from rebound.core.service import Service
+from rebound.core.signals import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGTERM
+from rebound.core.watched import WatchedService
 
 CONFIGS = st.fixed_dictionaries(
     {},

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rebound.jsonlog import format_line, timestamp
-from rebound.jsontext import to_json
+from rebound.core.jsontext import to_json
+from rebound.kernel.logjson import format_line, timestamp
 
 PIPE_BUF = 4096
 

@@ -1,4 +1,4 @@
-"""What may import what, read from the source; and what a start loads."""
+"""What may import what, derived from the folders; and what a start loads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import _prctl
@@ -14,27 +15,34 @@ import pytest
 import rebound
 
 PACKAGE = Path(rebound.__file__).parent
-MODULES = {path.stem: path.read_text() for path in PACKAGE.glob("*.py")}
+SOURCES = {
+    ".".join(("rebound", *path.relative_to(PACKAGE).with_suffix("").parts)): path.read_text()
+    for path in PACKAGE.rglob("*.py")
+    if "launcher" not in path.parts
+}
+"""Each module by its name; that of a folder itself ends in `__init__`."""
 
-LAYERS = ("record", "signals", "exitstatus", "config", "notify", "events", "restart")
-LAYERS += ("dispatch", "health", "service", "watched")
-"""The pure modules; each may import those before it."""
+FOLDERS = {"core": {"core"}, "kernel": {"core", "kernel"}}
+"""The two lowest, and the folders that each may import."""
 
-LOWER = {name: LAYERS[:place] for place, name in enumerate(LAYERS)}
-LOWER["options"] = LAYERS[: LAYERS.index("notify")]
-LOWER["jsontext"] = ()
+STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": {"inspect"}}
+"""What the pure core needs of it: the signals' numbers; for help(), which has it, a signature."""
 
-STANDARD_LIBRARY = {"signals": {"_signal"}, "record": {"inspect"}}
-"""What a pure module needs of it: the signals' numbers; and for `help`, which loads it anyway."""
-
-ON_DEMAND = {"caller", "cgroup", "checker", "client", "control", "health", "jsonlog", "jsontext"}
-ON_DEMAND |= {"libc", "logfile", "manager", "notify", "notifysocket", "runsocket", "status"}
-ON_DEMAND |= {"termination", "watched"}
-"""Modules that are for some option only, or for after the first start."""
+LATER = {"core": {"health", "jsontext", "notify", "watched"}}
+LATER["kernel"] = {"caller", "forkexec", "libc", "logfile", "logjson"}
+"""Modules of these two folders that are for some option only, or for after the first start."""
 
 TOO_SLOW = {"_socket", "argparse", "collections", "ctypes", "dataclasses", "enum", "inspect"}
 TOO_SLOW |= {"logging", "re", "signal", "subprocess", "typing"}
 """Modules that cost a start too much, alone or through what they import."""
+
+
+def folder_of(module: str) -> str:
+    """The folder of a module; empty for those beside the folders."""
+    return module.split(".")[1] if module.count(".") > 1 else ""
+
+
+FOLDER_NAMES = {folder_of(module) for module in SOURCES} - {""}
 
 
 def statements(node: ast.AST, *, for_types: bool) -> Iterator[ast.AST]:
@@ -47,27 +55,33 @@ def statements(node: ast.AST, *, for_types: bool) -> Iterator[ast.AST]:
 
 
 def imports(source: str, *, for_types: bool = False) -> set[str]:
-    """The modules that a source of the package imports: `os`, `rebound.config`."""
+    """The modules that a source of the package imports: `os`, `rebound.core.config`."""
+    packages = {"rebound", *(f"rebound.{folder}" for folder in FOLDER_NAMES)}
     found = set()
     for node in statements(ast.parse(source), for_types=for_types):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            module = ".".join(filter(None, ["rebound" if node.level else "", node.module]))
-            if module == "rebound":
-                found.update(f"rebound.{alias.name}" for alias in node.names)
+            assert not node.level, "imports name the whole module"
+            if node.module in packages:
+                found.update(f"{node.module}.{alias.name}" for alias in node.names)
             else:
-                found.add(module)
+                found.add(node.module or "")
     return found
+
+
+def ours(source: str, *, for_types: bool = False) -> set[str]:
+    """Those of them that are rebound's own."""
+    return {name for name in imports(source, for_types=for_types) if name in SOURCES}
 
 
 def test_an_import_is_found_wherever_it_is() -> None:
     """Else the tests below would prove nothing."""
     source = """
 import os.path
-from rebound import config, cli as c
-from . import loop
-from .log import Log
+from rebound import cli as c, options
+from rebound.core import config
+from rebound.kernel.log import Log
 if TYPE_CHECKING:
     import typing
 else:
@@ -76,27 +90,33 @@ def f():
     if True:
         from select import epoll
 """
-    ours = {f"rebound.{name}" for name in ("config", "cli", "loop", "log")}
-    found = {"os.path", "_signal", "select"} | ours
+    own = {"rebound.cli", "rebound.options", "rebound.core.config", "rebound.kernel.log"}
+    found = {"os.path", "_signal", "select"} | own
     assert imports(source) == found
     assert imports(source, for_types=True) == found | {"typing"}
+    assert ours(source) == own
 
 
-@pytest.mark.parametrize("name", LOWER)
-def test_pure_modules_import_only_lower_ones(name: str) -> None:
-    """So no os, select, time, ctypes, prctl or signal, neither at once nor later."""
-    allowed = {f"rebound.{module}" for module in LOWER[name]}
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_folder_imports_those_below_it(name: str) -> None:
+    """The core itself alone, the kernel the core, the others these two: not each other."""
+    folder = folder_of(name)
+    if not folder:
+        return
+    allowed = FOLDERS.get(folder, {"core", "kernel", folder})
+    assert {folder_of(module) for module in ours(SOURCES[name], for_types=True)} <= allowed
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if folder_of(name) == "core"])
+def test_the_core_is_pure(name: str) -> None:
+    """It imports no os, select, time, ctypes, prctl or signal, neither at once nor later."""
     extra = STANDARD_LIBRARY.get(name, set())
-    assert imports(MODULES[name]) <= {"__future__"} | allowed | extra
-    with_types = imports(MODULES[name], for_types=True)
-    assert {module for module in with_types if module.startswith("rebound")} <= allowed
+    assert imports(SOURCES[name]) <= {"__future__"} | ours(SOURCES[name]) | extra
 
 
-@pytest.mark.parametrize("name", sorted(MODULES.keys() - {"__init__", "__main__", "cli"}))
-def test_only_the_edge_imports_what_joins_the_parts(name: str) -> None:
-    """The supervisor and the command line are nobody's means."""
-    above = {"rebound", "rebound.cli", "rebound.supervisor"}
-    assert not imports(MODULES[name], for_types=True) & above
+def test_nothing_imports_in_circles() -> None:
+    """Neither at once nor later."""
+    TopologicalSorter({name: ours(source) for name, source in SOURCES.items()}).prepare()
 
 
 def test_a_start_loads_nothing_slow() -> None:
@@ -109,5 +129,13 @@ def test_a_start_loads_nothing_slow() -> None:
         text=True,
         check=True,
     ).stdout.split()
-    assert {f"rebound.{name}" for name in LOWER.keys() - ON_DEMAND} <= set(loaded)
-    assert not (TOO_SLOW | {f"rebound.{name}" for name in ON_DEMAND}) & set(loaded)
+    later = {f"rebound.{folder}.{name}" for folder, names in LATER.items() for name in names}
+    at_once = {
+        name
+        for name in SOURCES
+        if folder_of(name) in LATER and not name.endswith("__init__") and name not in later
+    }
+    assert at_once <= set(loaded)
+    assert not TOO_SLOW & set(loaded)
+    for_some = {name for name in SOURCES if folder_of(name) not in {"", *LATER}}
+    assert not (for_some | later) & set(loaded)

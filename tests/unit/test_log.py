@@ -13,12 +13,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rebound.log import Log, format_line
+from rebound.kernel import logtext
+from rebound.kernel.log import Log
 
 PIPE_BUF = 4096
 """Only a write of at most so many bytes to a pipe is in one piece (pipe(7))."""
 
 any_text = st.text(st.characters(codec=None), max_size=50)
+
+
+def line_of(text: str) -> bytes:
+    return logtext.format_line("info", "event", text, {})
 
 
 @given(any_text | st.builds(str.__mul__, any_text, st.integers(1, 5000)))
@@ -28,7 +33,7 @@ any_text = st.text(st.characters(codec=None), max_size=50)
 @example("\U0001f600" * PIPE_BUF)
 def test_a_line_is_one_line_and_goes_out_in_one_piece(text: str) -> None:
     """No line break but the last character, no control character, no more than PIPE_BUF."""
-    line = format_line(text)
+    line = line_of(text)
     assert line.startswith(b"rebound: ")
     assert line.endswith(b"\n")
     assert len(line) <= PIPE_BUF
@@ -39,7 +44,7 @@ def test_a_line_is_one_line_and_goes_out_in_one_piece(text: str) -> None:
 @given(any_text.filter(str.isprintable))
 def test_printable_text_is_left_as_it_is(text: str) -> None:
     """In any script."""
-    assert format_line(text) == f"rebound: {text}\n".encode()
+    assert line_of(text) == f"rebound: {text}\n".encode()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +59,7 @@ def test_printable_text_is_left_as_it_is(text: str) -> None:
 )
 def test_what_is_not_printable_is_escaped(text: str, shown: str) -> None:
     """Line breaks, what would move a terminal's cursor, and bytes that are no UTF-8."""
-    assert format_line(text) == f"rebound: {shown}\n".encode()
+    assert line_of(text) == f"rebound: {shown}\n".encode()
 
 
 def test_half_a_line_in_the_way_of_what_was_dropped() -> None:
@@ -79,7 +84,7 @@ def test_half_a_line_of_our_own_in_the_way(tmp_path: Path) -> None:
     """A full disk may take half of it; what comes when there is room again begins anew."""
     code = """
 import resource, sys
-from rebound.log import Log
+from rebound.kernel.log import Log
 log = Log(line_format="json", path=sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (20, resource.RLIM_INFINITY))
 log.write("info", "starting", "starting")
@@ -94,4 +99,4 @@ log.write("info", "started", "started")
 
 def test_the_longest_line_is_used_to_the_full() -> None:
     """A text is cut no shorter than it must be."""
-    assert len(format_line("a" * 5000)) == PIPE_BUF
+    assert len(line_of("a" * 5000)) == PIPE_BUF

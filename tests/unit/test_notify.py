@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebound.notify import Message, parse
+from rebound.core.notify import Message, parse
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebound import options
-from rebound.config import Config
-from rebound.exitstatus import StatusSet
+from rebound.core.config import Config
+from rebound.core.exitstatus import StatusSet
 from rebound.options import ACTION, JSON, OPTIONS, UsageError, format_help, parse
 
 FLAGS = [

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from rebound.options import OPTIONS
+from tests import tree
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -28,14 +29,16 @@ def test_the_options_are_those_of_the_parser() -> None:
 def test_the_files_that_it_names_exist() -> None:
     for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", README):
         assert (ROOT / target).exists(), target
-    for name in re.findall(r"^  ((?:\w+\.py|\w+/)(?:, (?:\w+\.py|\w+/))*)  ", README, re.MULTILINE):
-        for file in name.split(", "):
-            assert (ROOT / "rebound" / file).exists(), file
+
+
+def test_the_modules_are_those_of_the_tree() -> None:
+    """`python -m tests.tree` writes them."""
+    assert tree.LIST.findall(README) == [tree.lines()]
 
 
 def test_each_event_of_the_log_is_documented() -> None:
     """With its name, which stays."""
-    sources = "".join(path.read_text() for path in (ROOT / "rebound").glob("*.py"))
+    sources = "".join(path.read_text() for path in (ROOT / "rebound").rglob("*.py"))
     levels = '(?:level|"(?:error|info|debug)")'
     written = set(re.findall(rf"(?:Log|write|_format)\(\s*{levels},\s*\"(\w+)\"", sources))
     table = README.partition("| event | further fields |")[2].partition("\n\n")[0]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rebound.record import Record
+from rebound.core.record import Record
 
 
 class Point(Record):

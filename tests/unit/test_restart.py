@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebound.config import Config, parse_statuses
-from rebound.exitstatus import ExitStatus
-from rebound.restart import RestartPolicy
+from rebound.core.config import Config, parse_statuses
+from rebound.core.exitstatus import ExitStatus
+from rebound.core.restart import RestartPolicy
 
 ZERO = ExitStatus(code=0)
 CRASH = ExitStatus(code=1)

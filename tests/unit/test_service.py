@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebound import events, service
-from rebound.config import Config, parse_statuses
-from rebound.events import (
+from rebound.core import events, service
+from rebound.core.config import Config, parse_statuses
+from rebound.core.events import (
     AskAdopted,
     BackoffOver,
     Begin,
@@ -52,11 +52,11 @@ from rebound.events import (
     TellManager,
     WatchdogExpired,
 )
-from rebound.exitstatus import ExitStatus
-from rebound.notify import Message
-from rebound.record import Record
-from rebound.restart import RestartPolicy
-from rebound.service import (
+from rebound.core.exitstatus import ExitStatus
+from rebound.core.notify import Message
+from rebound.core.record import Record
+from rebound.core.restart import RestartPolicy
+from rebound.core.service import (
     BACKOFF,
     CLEARING,
     DRAINING,
@@ -69,8 +69,8 @@ from rebound.service import (
     IllegalTransition,
     Service,
 )
-from rebound.signals import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH
-from rebound.watched import WatchedService
+from rebound.core.signals import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH
+from rebound.core.watched import WatchedService
 
 PID = 4711
 ZERO = ExitStatus(code=0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebound import signals
+from rebound.core import signals
 
 ALL = range(1, 65)
 NAMELESS = {32, 33}  # the C library keeps them for itself

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from rebound.exitstatus import ExitStatus
-from rebound.record import Record
+from rebound.core.exitstatus import ExitStatus
+from rebound.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rebound.notify import Message
+    from rebound.core.notify import Message
 
 # --- Events -------------------------------------------------------------------------
 

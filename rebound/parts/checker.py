@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 
-from rebound import events, linux, signals, spawn
+from rebound.core import events, signals
+from rebound.kernel import linux, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rebound.exitstatus import ExitStatus
-    from rebound.log import Log
-    from rebound.loop import Loop
+    from rebound.core.exitstatus import ExitStatus
+    from rebound.kernel.log import Log
+    from rebound.kernel.loop import Loop
 
 _LONGEST_OUTPUT = 4096
 """Bytes that are kept of the output, as Docker does; the rest is read and thrown away."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import select
 
-from rebound import linux, signals
-from rebound.record import Record
+from rebound.core import signals
+from rebound.core.record import Record
+from rebound.kernel import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Loop:
 
     def _open(self) -> select.epoll | None:
         try:
-            from rebound import libc
+            from rebound.kernel import libc
 
             self._read_signals = libc.read_signals
             self._epoll = select.epoll(select.EPOLL_CLOEXEC)

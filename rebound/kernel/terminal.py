@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from rebound import linux
+from rebound.kernel import linux
 
 
 class Terminal:

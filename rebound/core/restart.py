@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rebound import signals
-from rebound.config import Config
-from rebound.exitstatus import ExitStatus
-from rebound.record import Record
+from rebound.core import signals
+from rebound.core.config import Config
+from rebound.core.exitstatus import ExitStatus
+from rebound.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ The keep-alives are those of sd_notify(3), the rules of the health command Docke
 
 from __future__ import annotations
 
-from rebound import health, signals
-from rebound.config import Config, format_duration
-from rebound.events import (
+from rebound.core import health, signals
+from rebound.core.config import Config, format_duration
+from rebound.core.events import (
     Action,
     CheckDue,
     CheckHealth,
@@ -22,9 +22,9 @@ from rebound.events import (
     TellManager,
     WatchdogExpired,
 )
-from rebound.health import Health
-from rebound.restart import HUNG, UNHEALTHY, RestartPolicy
-from rebound.service import (
+from rebound.core.health import Health
+from rebound.core.restart import HUNG, UNHEALTHY, RestartPolicy
+from rebound.core.service import (
     BACKOFF,
     CLEARING,
     DRAINING,

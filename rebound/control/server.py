@@ -11,14 +11,15 @@ import _socket
 import os
 import sys
 
-from rebound import events, linux
-from rebound.jsontext import to_json
+from rebound.core import events
+from rebound.core.jsontext import to_json
+from rebound.kernel import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rebound.loop import Loop
+    from rebound.kernel.loop import Loop
 
 _LONGEST_REQUEST = 64
 _MOST_CLIENTS = 8

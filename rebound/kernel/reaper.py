@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import resource  # noqa: F401  os.wait4 needs it, and without it loses whom it has just reaped
 
-from rebound import signals
-from rebound.events import Exited
-from rebound.exitstatus import ExitStatus
+from rebound.core import signals
+from rebound.core.events import Exited
+from rebound.core.exitstatus import ExitStatus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _let_go(pid: int, signo: int) -> None:
     Each signal would stop it until its tracer, its parent, lets it go on; and wait(2) tells
     of that without having been asked.  SIGTRAP is what an exec stops it with, and would kill.
     """
-    from rebound import libc
+    from rebound.kernel import libc
 
     libc.stop_tracing(pid, 0 if signo == signals.SIGTRAP else signo)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from rebound import linux
-from rebound.exitstatus import EXEC_FAILED, NOT_FOUND, ExitStatus
+from rebound.core.exitstatus import EXEC_FAILED, NOT_FOUND, ExitStatus
+from rebound.kernel import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

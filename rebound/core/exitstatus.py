@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rebound import signals
-from rebound.record import Record
+from rebound.core import signals
+from rebound.core.record import Record
 
 EXEC_FAILED = 126
 """The command was found but could not be executed (POSIX shells, env(1), docker run)."""

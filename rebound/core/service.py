@@ -19,9 +19,9 @@ a run and what follows it.
 
 from __future__ import annotations
 
-from rebound import signals
-from rebound.config import Config, format_duration
-from rebound.events import (
+from rebound.core import signals
+from rebound.core.config import Config, format_duration
+from rebound.core.events import (
     Action,
     AskAdopted,
     BackoffOver,
@@ -55,8 +55,8 @@ from rebound.events import (
     TellManager,
     WatchdogExpired,
 )
-from rebound.exitstatus import NOT_FOUND, ExitStatus
-from rebound.restart import HUNG, REQUESTED, STOP_SIGNALS, UNHEALTHY, Decision, RestartPolicy
+from rebound.core.exitstatus import NOT_FOUND, ExitStatus
+from rebound.core.restart import HUNG, REQUESTED, STOP_SIGNALS, UNHEALTHY, Decision, RestartPolicy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rebound.record import Record
+from rebound.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

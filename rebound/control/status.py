@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 
-from rebound.config import format_duration
-from rebound.events import BackoffOver
-from rebound.jsonlog import timestamp
-from rebound.service import DRAINING, ENDED, KILLING, RUNNING, STOPPING
+from rebound.core.config import format_duration
+from rebound.core.events import BackoffOver
+from rebound.core.service import DRAINING, ENDED, KILLING, RUNNING, STOPPING
+from rebound.kernel.logjson import timestamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rebound.service import Service
+    from rebound.core.service import Service
 
 _HEADS = (
     "PID",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from rebound import libc, linux
+from rebound.kernel import libc, linux
 
 _BACKLOG = 16
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 
-from rebound import linux
+from rebound.kernel import linux, logtext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ _ENDS = ("exited", "reaped_elsewhere")
 
 _S_IFMT, _S_IFREG = 0o170000, 0o100000
 """inode(7), without the import of the `stat` module."""
-
-MAX_LINE = 4096
-"""PIPE_BUF: a longer line could be torn apart by other writers (pipe(7))."""
 
 _RWF_NOWAIT = 8
 """pwritev2(2); Python names it for preadv only."""
@@ -49,11 +46,11 @@ class Log:
         self._is_json = line_format == "json"
         self._is_torn = False  # whether half a line may stand where the next one goes
         self._write: Callable[[int, bytes], int] = _write_without_waiting
-        self._format: Callable[[str, str, str, Mapping[str, object]], bytes] = _text_line
+        self._format: Callable[[str, str, str, Mapping[str, object]], bytes] = logtext.format_line
         if self._is_json:
-            from rebound import jsonlog
+            from rebound.kernel import logjson
 
-            self._format = jsonlog.format_line
+            self._format = logjson.format_line
         if path:
             self._open()
         else:
@@ -83,7 +80,7 @@ class Log:
         return _LEVELS[level] <= self._threshold
 
     def _open(self) -> None:
-        from rebound import logfile
+        from rebound.kernel import logfile
 
         try:
             fd, self._is_shared = logfile.open_file(self._path)
@@ -145,30 +142,6 @@ class Log:
         if written:
             self._is_torn = written < len(line)
         return written == len(line)
-
-
-def _text_line(_level: str, _event: str, text: str, _fields: Mapping[str, object]) -> bytes:
-    return format_line(text)
-
-
-def format_line(text: str) -> bytes:
-    """Give one line for `text`, whatever bytes are in it."""
-    line = f"rebound: {printable(text)}\n".encode()
-    if len(line) > MAX_LINE:
-        line = line[: MAX_LINE - 1].decode(errors="ignore").encode() + b"\n"
-    return line
-
-
-def printable(text: str) -> str:
-    """Give the text with whatever would break a line, or move a cursor, written out."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    # Bytes that are no UTF-8 arrive as lone surrogates (PEP 383).
-    return char.encode("unicode_escape").decode()
 
 
 def _reopen_nonblocking(fd: int) -> int:

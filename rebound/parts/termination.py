@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from rebound import linux
-from rebound.config import TERMINATION_LOG
-from rebound.log import printable
+from rebound.core.config import TERMINATION_LOG
+from rebound.kernel import linux
+from rebound.kernel.logtext import printable
 
 _LONGEST = 4096
 """Bytes; Kubernetes reads no more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from rebound import linux
+from rebound.kernel import linux
 
 _PROC = "/proc/self"
 

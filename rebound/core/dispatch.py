@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rebound.events import Action, Event
+    from rebound.core.events import Action, Event
 
 
 def dispatch(

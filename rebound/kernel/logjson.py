@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from rebound.jsontext import to_json
-from rebound.log import MAX_LINE
+from rebound.core.jsontext import to_json
+from rebound.kernel.logtext import MAX_LINE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

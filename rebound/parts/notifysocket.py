@@ -7,14 +7,15 @@ import os
 import sys
 import time
 
-from rebound import events, linux, notify
+from rebound.core import events, notify
+from rebound.kernel import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rebound.log import Log
-    from rebound.loop import Loop
+    from rebound.kernel.log import Log
+    from rebound.kernel.loop import Loop
 
 _LONGEST = 4096
 """Bytes; what systemd takes, too.  A longer message is dropped."""

@@ -7,9 +7,9 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rebound import events
-    from rebound.log import Log
-    from rebound.loop import Loop
+    from rebound.core import events
+    from rebound.kernel.log import Log
+    from rebound.kernel.loop import Loop
 
 
 class Manager:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import _thread
 import os
 
-from rebound import linux, signals
+from rebound.core import signals
+from rebound.kernel import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

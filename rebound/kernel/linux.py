@@ -12,8 +12,8 @@ import time
 
 import _prctl  # the C half of python-prctl; the Python half takes longer to load than to use
 
-from rebound import signals
-from rebound.record import Record
+from rebound.core import signals
+from rebound.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def queue(pid: int, signo: int, value: int) -> OSError | None:
     Returns the error.  EAGAIN, a full queue (RLIMIT_SIGPENDING), is left to kill(2),
     which always leaves a mark: the value is lost, the signal is not.
     """
-    from rebound import libc
+    from rebound.kernel import libc
 
     try:
         libc.sigqueue(pid, signo, value)

@@ -6,7 +6,7 @@ import fcntl
 import os
 import stat
 
-from rebound import linux
+from rebound.kernel import linux
 
 _MODE = 0o640
 """As of most daemons' logs, which may hold what not everybody is to read."""

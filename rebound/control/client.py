@@ -8,11 +8,10 @@ import os
 import sys
 import time
 
-from rebound import status
-from rebound.control import peer
-from rebound.log import printable
-from rebound.options import UsageError
-from rebound.runsocket import is_socket, pid_in, remove_if_stale
+from rebound.control import status
+from rebound.control.runsocket import is_socket, pid_in, remove_if_stale
+from rebound.control.server import peer
+from rebound.kernel.logtext import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +40,10 @@ _CLOSED = "it has closed the connection"
 _UNREADABLE = "its answer cannot be read"
 
 
+class Unclear(Exception):
+    """It has to be said which rebound is meant; the text says how."""
+
+
 class NoAnswer(Exception):
     """A rebound could not be asked; the text says why."""
 
@@ -52,7 +55,7 @@ class NotForUs(NoAnswer):
 def show_status(directory: str, pid: int | None, *, as_json: bool) -> tuple[str, int]:
     """Ask all living rebounds, or one; give the text to print, and the exit status.
 
-    Works in the directory from then on.  Raises `UsageError` if there are too many.
+    Works in the directory from then on.  Raises `Unclear` if there are too many.
     """
     answers = []
     for name, answer in _ask_all(directory, pid):
@@ -76,7 +79,7 @@ def show_status(directory: str, pid: int | None, *, as_json: bool) -> tuple[str,
 def restart_now(directory: str, pid: int | None, *, as_json: bool) -> tuple[str, int]:
     """Have one rebound start its command anew, and wait for that.
 
-    Works in the directory from then on.  Raises `UsageError` if there are several.
+    Works in the directory from then on.  Raises `Unclear` if there are several.
     """
     # Those that do not answer are there, too: the one that is asked to restart says why.
     living = [name for name, answer in _ask_all(directory, pid) if answer]
@@ -84,7 +87,7 @@ def restart_now(directory: str, pid: int | None, *, as_json: bool) -> tuple[str,
         return _none_found(directory, pid, as_json=as_json), NONE_FOUND
     if len(living) > 1:
         pids = ", ".join(str(pid_in(name)) for name in living)
-        raise UsageError(f"several rebounds run, one has to be named: --restart-now PID ({pids})")
+        raise Unclear(f"several rebounds run, one has to be named: --restart-now PID ({pids})")
     try:
         gone = NoAnswer("it has gone, and another one has its name")
         answer = _ask(living[0], "restart", _FOR_EVER) or _failure(living[0], gone)
@@ -143,7 +146,7 @@ def _ask_one(name: str, end: float) -> dict[str, Any] | NoAnswer:
 def _living(directory: str, pid: int | None, end: float) -> list[str]:
     """List the names of sockets, by pid; remove those of rebounds that were killed.
 
-    Raises `UsageError` for too many.
+    Raises `Unclear` for too many.
     """
     try:
         # In another user's directory every path may change its meaning from one call to the
@@ -161,7 +164,7 @@ def _living(directory: str, pid: int | None, end: float) -> list[str]:
             continue
         living.append(name)
         if len(living) > _MOST_SOCKETS or time.monotonic() > end:
-            raise UsageError(f"too many sockets in {directory}, one has to be named by its PID")
+            raise Unclear(f"too many sockets in {directory}, one has to be named by its PID")
     return living
 
 

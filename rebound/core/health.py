@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rebound.config import Config
+from rebound.core.config import Config
 
 STARTING = "starting"
 HEALTHY = "healthy"

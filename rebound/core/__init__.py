@@ -1,0 +1,1 @@
+"""What rebound decides: pure, and importing nothing but itself."""

@@ -1,0 +1,1 @@
+"""What rebound asks of the kernel: thin, and deciding nothing."""

@@ -1,0 +1,1 @@
+"""What an option needs: each loaded where it is asked for."""
