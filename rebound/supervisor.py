@@ -14,12 +14,13 @@ import os
 import time
 
 from rebound.adopted import Adopted
-from rebound.core import events, service, signals
+from rebound.core import events, narrate, signals
 from rebound.core.config import TERMINATION_LOG, Config, is_text
 from rebound.core.dispatch import dispatch
 from rebound.core.exitstatus import EXEC_FAILED, UNKNOWN, ExitStatus
 from rebound.core.restart import STOP_SIGNALS, RestartPolicy
 from rebound.core.service import Service
+from rebound.core.states import ENDED
 from rebound.kernel import linux, reaper, spawn
 from rebound.kernel.log import Log
 from rebound.kernel.loop import Loop
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from rebound.control.runsocket import RunSocket
     from rebound.control.server import Control
+    from rebound.core.watch import Watch
     from rebound.kernel.loop import Signal
     from rebound.parts.checker import Checker
     from rebound.parts.manager import Manager
@@ -142,7 +144,7 @@ class Supervisor:
         self._notify_socket: NotifySocket | None = None
         self._checker: Checker | None = None
         self._actions: dict[type[events.Action], Callable[[Any], events.Event | None]] = {
-            events.Log: self._write_log,
+            events.Say: self._say,
             events.Start: self._start,
             events.SignalCommand: self._signal_command,
             events.AskAdopted: self._ask_adopted,
@@ -153,11 +155,16 @@ class Supervisor:
 
     def _make_service(self) -> Service:
         policy = RestartPolicy(self._config, _chance)
-        if self._config.watchdog is None and not self._config.health_command:
-            return Service(self._name, self._config, policy)
-        from rebound.core.watched import WatchedService
+        watches: list[type[Watch]] = []
+        if self._config.watchdog is not None:
+            from rebound.core.watchdog import Watchdog
 
-        return WatchedService(self._name, self._config, policy)
+            watches.append(Watchdog)
+        if self._config.health_command:
+            from rebound.core.health import HealthChecks
+
+            watches.append(HealthChecks)
+        return Service(self._name, self._config, policy, watches)
 
     def _make_spawner(self, command: Sequence[str], inherited: linux.Inherited) -> spawn.Spawner:
         own_group, score = self._config.in_own_group, self._config.oom_score_adj
@@ -196,7 +203,7 @@ class Supervisor:
             linux.set_parent_death_signal(self._config.parent_death_signal)
         turn = self._first_turn
         try:
-            while self._service.state != service.ENDED:
+            while self._service.state != ENDED:
                 self._guard(turn)
                 turn = self._turn
                 if self._must_pause:
@@ -382,6 +389,7 @@ class Supervisor:
 
     def _command_lost(self) -> None:
         # Another part of the process has waited for it: how it ended is not known.
+        self._log.expect_half_a_line()
         text = f"child (pid {self._pid}) was reaped by someone else"
         self._log.write("error", "reaped_elsewhere", text, {"pid": self._pid})
         self._command_ended(events.Exited(self._pid or 0, ExitStatus(code=UNKNOWN)))
@@ -408,6 +416,7 @@ class Supervisor:
 
     def _leave_run(self) -> None:
         """Undo what `_attend` did."""
+        self._log.expect_half_a_line()
         if self._pidfd is not None:
             # A pidfd stays readable after its process was reaped: the loop would spin.
             self._loop.close_watched(self._pidfd)
@@ -434,16 +443,19 @@ class Supervisor:
         """Carry out one action; return the event that it led to at once, if any."""
         return self._actions[type(action)](action)
 
-    def _write_log(self, action: events.Log) -> None:
-        text, fields = action.text, action.fields
-        if action.name_adopted and self._log.shows(action.level):
+    def _say(self, action: events.Say) -> None:
+        level, event = narrate.KINDS[action.words]
+        if not self._log.shows(level):
+            return
+        text, fields = action.words(*action.about)
+        if action.words in narrate.WITH_ADOPTED:
             count, names = self._adopted.name(self._known_children())
             if count:
                 text = f"{text}; still running: {names}"
-                fields = {**(fields or {}), "count": count, "processes": names}
-        self._log.write(action.level, action.event, text, fields)
+                fields = {**fields, "count": count, "processes": names}
+        self._log.write(level, event, text, fields)
 
-    def _start(self, _action: events.Start) -> events.Event:
+    def _start(self, action: events.Start) -> events.Event:
         try:
             if self._notify_socket and self._config.watchdog:
                 self._notify_socket.open(self._environment, self._config.watchdog)
@@ -452,17 +464,17 @@ class Supervisor:
             self._close_notify_socket()
             why = getattr(error, "strerror", None) or repr(error)
             return events.ForkFailed(f"no NOTIFY_SOCKET: {why}")
-        event = self._spawn()
+        event = self._spawn(action)
         if not isinstance(event, events.Started):
             # Without a run nobody reads it, and the loop would spin.
             self._close_notify_socket()
         return event
 
-    def _spawn(self) -> events.Event:
+    def _spawn(self, action: events.Start) -> events.Event:
         try:
-            self._environment[b"REBOUND_RESTARTS"] = b"%d" % self._service.restarts
-            if self._service.last_exit:
-                self._environment[b"REBOUND_LAST_EXIT"] = self._service.last_exit.encode()
+            self._environment[b"REBOUND_RESTARTS"] = b"%d" % action.restarts
+            if action.last_exit:
+                self._environment[b"REBOUND_LAST_EXIT"] = action.last_exit.encode()
             pid = self._spawner.spawn(self._environment)
         except OSError as error:
             text = error.strerror or str(error)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from rebound.core.config import format_duration
+from rebound.core import narrate
 from rebound.core.events import BackoffOver
-from rebound.core.service import DRAINING, ENDED, KILLING, RUNNING, STOPPING
+from rebound.core.states import DRAINING, ENDED, KILLING, RUNNING, STOPPING
 from rebound.kernel.logjson import timestamp
 
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ def describe(
     """Give the fields; their names are documented in the README, and stay."""
     now = time.monotonic()
     wall = time.time() - now
-    next_start = service.time_of(BackoffOver)
+    next_start = service.timers.time_of(BackoffOver)
     run = service.run
     has_run = child_pid is not None
     return {
@@ -88,7 +88,7 @@ def describe(
         "seconds": round(now - service.since, 3),
         "restarts": service.restarts,
         "last_exit": service.last_exit or None,
-        "last_exit_text": service.last_end if service.last_exit else None,
+        "last_exit_text": narrate.describe_end(service.last_end) if service.last_exit else None,
         "next_start": None if next_start is None else timestamp(wall + next_start),
         "next_start_in": None if next_start is None else round(max(next_start - now, 0.0), 3),
         "ending": run.cause or None if has_run else None,
@@ -122,10 +122,10 @@ def _row(fields: Mapping[str, object]) -> list[str]:
     return [
         str(fields["pid"]),
         state_word(fields),
-        format_duration(_number(fields["seconds"])),
+        narrate.duration(_number(fields["seconds"])),
         str(fields["restarts"]),
         str(fields["last_exit_text"] or "-"),
-        "-" if next_in is None else f"in {format_duration(_number(next_in))}",
+        "-" if next_in is None else f"in {narrate.duration(_number(next_in))}",
         str(fields["health"] or "-"),
         str(fields["adopted"]),
         str(fields["command"]),

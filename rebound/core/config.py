@@ -337,24 +337,6 @@ def _is_decimal(text: str) -> bool:
     return text.isascii() and len(text) <= 20 and text.replace(".", "", 1).isdecimal()
 
 
-def format_duration(seconds: float) -> str:
-    """Write a duration for people, two units at most: `4ms`, `0.3s`, `2s`, `3m12s`, `8d3h`."""
-    if 0 < seconds < 0.1:
-        return f"{max(1, round(seconds * 1000))}ms"
-    if seconds < 10:
-        return f"{seconds:.1f}".removesuffix(".0") + "s"
-    whole = round(seconds)
-    for unit, size, smaller, smaller_size in (
-        ("d", 86400, "h", 3600),
-        ("h", 3600, "m", 60),
-        ("m", 60, "s", 1),
-    ):
-        if whole >= size:
-            rest = whole % size // smaller_size
-            return f"{whole // size}{unit}" + (f"{rest}{smaller}" if rest else "")
-    return f"{whole}s"
-
-
 def parse_count(text: str) -> int:
     """Read a whole number from 0."""
     return _parse_whole_number(text, 0)

@@ -7,9 +7,13 @@ from rebound.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
+    from typing import ParamSpec
 
+    from rebound.core.narrate import Line
     from rebound.core.notify import Message
+
+    P = ParamSpec("P")
 
 # --- Events -------------------------------------------------------------------------
 
@@ -164,6 +168,10 @@ class Action(Record):
 class Start(Action):
     """Spawn the command; answered by Started, ForkFailed or ExecFailed."""
 
+    restarts: int
+    last_exit: str = ""
+    """How the last run ended, see `End.label`; empty before the first."""
+
 
 class SignalCommand(Action):
     """Send a signal to the command, or to its group if so configured.
@@ -223,15 +231,17 @@ class RestartAnswered(Action):
     error: str = ""
 
 
-class Log(Action):
-    """A line for the log, at level `error`, `info` or `debug`.
+class Say(Action):
+    """Tell a fact in the log.
 
-    `text` is for people; `event` and the fields, for programs, keep their names.
+    `words` is a function of `narrate`, `about` its arguments: they are put into words only if
+    the line is written.
     """
 
-    level: str
-    event: str
-    text: str
-    fields: Mapping[str, object] | None = None
-    name_adopted: bool = False
-    """Whether the adopted processes that still run are to be named, too."""
+    words: Callable[..., Line]
+    about: tuple[object, ...] = ()
+
+
+def say(words: Callable[P, Line], *about: P.args, **_named: P.kwargs) -> Say:
+    """Return the action that tells a fact, with its arguments checked by type."""
+    return Say(words, about)

@@ -15,6 +15,13 @@ OWN_ERROR = 125
 """rebound itself failed, before it could start anything (env(1), timeout(1), docker run)."""
 
 
+HUNG = "hung"
+UNHEALTHY = "unhealthy"
+REQUESTED = "requested"
+"""Why rebound itself ended a run, so that the status is but the answer to its signal."""
+
+_LABELS = (HUNG, UNHEALTHY)
+
 UNKNOWN = 255
 """Stands for the status of a command that somebody else has waited for: a failure."""
 
@@ -51,6 +58,24 @@ class ExitStatus(Record):
             return f"exited with status {self.code}"
         core = ", core dumped" if self.core_dumped else ""
         return f"killed by {signals.describe(self.signal)}{core}"
+
+
+class End(Record):
+    """How a run, or the attempt to start one, has ended."""
+
+    status: ExitStatus
+    cause: str = ""
+    """Why rebound itself has told it to end: HUNG, UNHEALTHY, REQUESTED of `restart`, or empty."""
+    out_of_memory: bool = False
+    error: str = ""
+    """Why it could not be executed; empty if it was."""
+
+    @property
+    def label(self) -> str:
+        """One word, as in REBOUND_LAST_EXIT: `exit:1`, `signal:SIGSEGV`, `oom`, `hung`."""
+        if self.cause in _LABELS:
+            return self.cause
+        return "oom" if self.out_of_memory else self.status.label
 
 
 class StatusSet(Record):

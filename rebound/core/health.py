@@ -1,12 +1,44 @@
-"""Whether the command is healthy, by the rules of Docker's HEALTHCHECK."""
+"""The health command: when it runs, and when a run is unhealthy, by the rules of Docker's."""
 
 from __future__ import annotations
 
-from rebound.core.config import Config
+from rebound.core import narrate, signals
+from rebound.core.events import (
+    Action,
+    CheckDue,
+    CheckHealth,
+    CheckTimeoutOver,
+    Event,
+    HealthChecked,
+    HealthUnknown,
+    KillCheck,
+    say,
+)
+from rebound.core.exitstatus import UNHEALTHY, ExitStatus
+from rebound.core.runs import TERM_PATIENCE
+from rebound.core.states import (
+    BACKOFF,
+    CLEARING,
+    DRAINING,
+    ENDED,
+    KILLING,
+    RESTARTING,
+    RUNNING,
+    STOPPING,
+)
+from rebound.core.watch import EndRun, Run, Watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rebound.core.config import Config
+    from rebound.core.states import State
+    from rebound.core.timers import Timers
+    from rebound.core.watch import Taken
 
 STARTING = "starting"
 HEALTHY = "healthy"
-UNHEALTHY = "unhealthy"
+SICK = "unhealthy"
+"""What the checks of a run have found so far."""
 
 
 class Health:
@@ -48,8 +80,93 @@ class Health:
         elif self.state != STARTING or not self._in_start_period():
             self.failures += 1
             if self.failures >= self._config.health_retries:
-                self.state = UNHEALTHY
+                self.state = SICK
         return True
 
     def _in_start_period(self) -> bool:
         return self._check_began - self._run_began < self._config.health_start_period
+
+
+class HealthChecks(Watch):
+    """Ends a run for which the health command keeps failing."""
+
+    pairs = (
+        *((RUNNING, event) for event in (CheckDue, CheckTimeoutOver, HealthChecked, HealthUnknown)),
+        # A check that was killed with its run, and is reaped later.
+        (RESTARTING, HealthChecked),
+        (CLEARING, HealthChecked),
+        (BACKOFF, HealthChecked),
+        (STOPPING, HealthChecked),
+        (DRAINING, HealthChecked),
+        (KILLING, HealthChecked),
+        (ENDED, HealthChecked),
+    )
+
+    def __init__(self, config: Config, timers: Timers) -> None:
+        super().__init__(config, timers)
+        self._health = Health(config)
+        self._pid = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a check has passed."""
+        return self._health.state != STARTING
+
+    @property
+    def health_state(self) -> str:
+        """What the checks have found: `starting`, `healthy`, `unhealthy`."""
+        return self._health.state
+
+    def begin(self, run: Run, now: float) -> None:
+        """Check from now on, for the first time after the interval."""
+        self._pid = run.pid
+        self._health.begin_run(now)
+        self._timers.set(CheckDue, now, self._config.health_interval)
+
+    def end(self) -> list[Action]:
+        """Kill the check that runs."""
+        return [KillCheck()] if self._health.is_checking else []
+
+    def take(self, event: Event, state: State, now: float) -> Taken:
+        """Run a check, or take its result."""
+        if state != RUNNING:
+            self._health.end_check(None)
+            return [], None
+        if isinstance(event, HealthChecked):
+            return self._checked(event.status, now)
+        if isinstance(event, CheckDue):
+            return self._check(now), None
+        if isinstance(event, CheckTimeoutOver):
+            told = say(narrate.health_timeout, self._config.health_timeout)
+            return [told, KillCheck()], None
+        # That the check cannot be run says nothing of the command.
+        self._end_check(None, now)
+        error = event.error if isinstance(event, HealthUnknown) else ""
+        return [say(narrate.health_unknown, error)], None
+
+    def _check(self, now: float) -> list[Action]:
+        if not self._health.begin_check(now):
+            self._timers.set(CheckDue, now, self._config.health_interval)
+            return [say(narrate.health_unknown, f"the last check {narrate.NOT_GONE}")]
+        self._timers.set(CheckTimeoutOver, now, self._config.health_timeout)
+        return [CheckHealth()]
+
+    def _checked(self, status: ExitStatus, now: float) -> Taken:
+        before = self._health.state
+        if not self._end_check(status.is_zero, now):
+            return [], None
+        if status.is_zero:
+            return ([] if before == HEALTHY else [say(narrate.healthy)]), None
+        failures, retries = self._health.failures, self._config.health_retries
+        failed: list[Action] = [say(narrate.health_failed, failures, retries, status)]
+        if self._health.state != SICK:
+            return failed, None
+        failed.append(say(narrate.unhealthy, self._pid))
+        return failed, EndRun(UNHEALTHY, signals.SIGTERM, TERM_PATIENCE)
+
+    def _end_check(self, passed: bool | None, now: float) -> bool:
+        if not self._health.end_check(passed):
+            return False
+        self._timers.cancel(CheckTimeoutOver)
+        self._timers.set(CheckDue, now, self._config.health_interval)
+        return True

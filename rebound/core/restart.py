@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from rebound.core import signals
 from rebound.core.config import Config
-from rebound.core.exitstatus import ExitStatus
+from rebound.core.exitstatus import REQUESTED, ExitStatus
 from rebound.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Literal
+
+    Verdict = Literal["restart", "meant", "refused", "gave up"]
 
 FIRST_BACKOFF = 1.0
 """Seconds of the first back-off; it doubles from there."""
@@ -23,24 +26,24 @@ JITTER = 0.1
 on one cause do not all come back at the same instant."""
 
 
-HUNG = "hung"
-UNHEALTHY = "unhealthy"
-REQUESTED = "requested"
-"""Why rebound itself ended a run, so that the status is but the answer to its signal."""
-
-
 STOP_SIGNALS = frozenset((signals.SIGTERM, signals.SIGINT))
 """What begins the shutdown; --stop-signal adds to it."""
 
 
+RESTART: Verdict = "restart"
+MEANT: Verdict = "meant"  # the command has ended well, or was asked to stop: no restart
+REFUSED: Verdict = "refused"  # --restart never, or --no-restart
+GAVE_UP: Verdict = "gave up"  # --max-restarts
+
+
 class Decision(Record):
-    """What to do after a run: `ending` says why to end, or is empty to restart in `delay` s.
+    """What to do after a run: the verdict, and after RESTART the delay in seconds.
 
     `backoff` is the nominal back-off (without jitter), 0 when the failure was not rapid
     enough to be held back.
     """
 
-    ending: str = ""
+    verdict: Verdict = RESTART
     delay: float = 0.0
     backoff: float = 0.0
 
@@ -66,38 +69,38 @@ class RestartPolicy:
         """Whether a run that ended so counts as exit status 0."""
         return status.is_zero or status in self._config.success
 
-    def ending(self, status: ExitStatus, now: float, cause: str = "") -> str:
-        """Say why there is no restart after `status`, or nothing if there is one.
+    def verdict(self, status: ExitStatus, now: float, cause: str = "") -> Verdict:
+        """Say whether there is a restart after `status`, or why there is none.
 
-        `cause` is why rebound itself ended the run: HUNG, UNHEALTHY, REQUESTED, or empty if
-        it did not.  Changes nothing: it may be asked before the process has been reaped.
+        `cause` is why rebound itself ended the run, see `End`.  Changes nothing: it may be
+        asked before the process has been reaped.
         """
         config = self._config
         if cause == REQUESTED:
-            return ""
+            return RESTART
         if config.restart == "never":
-            return "not restarting"
-        if not cause and (meant := self._meant_as_end(status)):
-            return meant
+            return REFUSED
+        if not cause and (verdict := self._verdict_on(status)) != RESTART:
+            return verdict
         if 0 < config.max_restarts <= self._recent_restarts(now):
-            return f"max restarts ({config.max_restarts}) reached, exiting"
-        return ""
+            return GAVE_UP
+        return RESTART
 
-    def _meant_as_end(self, status: ExitStatus) -> str:
+    def _verdict_on(self, status: ExitStatus) -> Verdict:
         if status in self._config.no_restart:
-            return "not restarting"
+            return REFUSED
         if self.is_success(status):
-            return "" if self._config.restart == "always" else "shutting down"
+            return RESTART if self._config.restart == "always" else MEANT
         # When somebody has asked the command itself to stop, that is no crash.
-        return "exiting" if status.signal in self._stop_signals else ""
+        return MEANT if status.signal in self._stop_signals else RESTART
 
     def after_run(
         self, status: ExitStatus, run_time: float, now: float, cause: str = ""
     ) -> Decision:
         """Decide after a run of `run_time` seconds, and count it."""
-        ending = self.ending(status, now, cause)
-        if ending:
-            return Decision(ending)
+        verdict = self.verdict(status, now, cause)
+        if verdict != RESTART:
+            return Decision(verdict)
         if cause == REQUESTED:
             self.restarts += 1
             return Decision()
@@ -117,7 +120,7 @@ class RestartPolicy:
         `-b 0`: nothing ran, so nothing else would bound the speed of such a loop.
         """
         decision = self.after_run(status, 0.0, now)
-        if decision.ending:
+        if decision.verdict != RESTART:
             return decision
         return _held_back(decision if decision.backoff else self._delayed(0))
 
@@ -129,12 +132,12 @@ class RestartPolicy:
     def _delayed(self, doublings: int) -> Decision:
         """Give a restart after the back-off that was doubled so often; negative = none."""
         if doublings < 0:
-            return Decision("", self._config.restart_delay)
+            return Decision(RESTART, self._config.restart_delay)
         # 2.0 ** 1024 overflows; 2 ** 32 s is above any bound that makes sense.
         backoff = min(FIRST_BACKOFF * 2.0 ** min(doublings, 32), self._config.max_delay)
         jittered = backoff * (1 - JITTER * self._chance())
         delay = max(jittered, self._config.restart_delay)
-        return Decision("", delay, max(backoff, self._config.restart_delay))
+        return Decision(RESTART, delay, max(backoff, self._config.restart_delay))
 
     def _count_restart(self, now: float) -> None:
         self.restarts += 1
@@ -153,4 +156,4 @@ class RestartPolicy:
 def _held_back(decision: Decision) -> Decision:
     """Give the same, but with at least the delay that any failed start has."""
     least = LEAST_AFTER_FAILED_START
-    return Decision("", max(decision.delay, least), max(decision.backoff, least))
+    return Decision(RESTART, max(decision.delay, least), max(decision.backoff, least))

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 _NOTHING, _QUIET, _NORMAL, _VERBOSE = range(-1, 3)
 _LEVELS = {"error": _QUIET, "info": _NORMAL, "debug": _VERBOSE}
 
-_ENDS = ("exited", "reaped_elsewhere")
-"""Events that tell of the command's end: it may have ended in the middle of a line."""
-
 _S_IFMT, _S_IFREG = 0o170000, 0o100000
 """inode(7), without the import of the `stat` module."""
 
@@ -109,6 +106,10 @@ class Log:
             linux.close(self._own_fd)
             self._own_fd = -1
 
+    def expect_half_a_line(self) -> None:
+        """Take note that the command, which may write to the same file, has ended anywhere."""
+        self._is_torn = self._is_torn or self._is_shared
+
     def write(
         self, level: str, event: str, text: str, fields: Mapping[str, object] | None = None
     ) -> None:
@@ -116,8 +117,6 @@ class Log:
 
         `text` is for people; for programs there is the JSON format, with `event` and `fields`.
         """
-        if event in _ENDS and self._is_shared:
-            self._is_torn = True
         if not self.shows(level):
             return
         self._write_dropped()

@@ -536,7 +536,7 @@ def test_a_restart_of_a_command_that_may_not_be_signalled_is_refused(start, turn
     )
     assert (asked.returncode, asked.stdout) == (
         1,
-        "not restarted: not permitted to signal the command\n",
+        "not restarted: the command may not be signalled\n",
     )
     rebound.wait_until(lambda: rebound.events("not_restarted"))
     rebound.children()[0].kill()

@@ -8,11 +8,13 @@ from __future__ import annotations
 import signal
 
 import rebound
+from rebound.core import narrate
 from rebound.core.config import Config
-from rebound.core.events import Begin, Exited, Log, Start, Started
+from rebound.core.events import Begin, Exited, Start, Started, say
 from rebound.core.exitstatus import ExitStatus
 from rebound.core.restart import RestartPolicy
-from rebound.core.service import RUNNING, Service
+from rebound.core.service import TABLE, Service
+from rebound.core.states import RUNNING
 
 # --- What users call ------------------------------------------------------------------
 
@@ -53,14 +55,15 @@ service.step(Exited(7, ExitStatus(code=1), max_rss=1000), 0.0)
 service.state = RUNNING
 
 service.step(Config(), 0.0)  # type: ignore[arg-type]
-service.step(Start(), 0.0)  # type: ignore[arg-type]
+service.step(Start(0), 0.0)  # type: ignore[arg-type]
 service.step(Started, 0.0)  # type: ignore[arg-type]
 service.state = "SLEEPING"  # type: ignore[assignment]
-Service.TRANSITIONS[("SLEEPING", Begin)]  # type: ignore[index]
-Service.TRANSITIONS[(RUNNING, Start)]  # type: ignore[index]
-Service.TRANSITIONS[(RUNNING, Started)] = 7  # type: ignore[assignment]
+TABLE[("SLEEPING", Begin)]  # type: ignore[index]
+TABLE[(RUNNING, Start)]  # type: ignore[index]
+TABLE[(RUNNING, Started)] = 7  # type: ignore[assignment]
 Started()  # type: ignore[call-arg]
 Started("7")  # type: ignore[arg-type]
-Log("info", "signal", text="", fields={1: 2})  # type: ignore[dict-item]
+say(narrate.started, "true", "7")  # type: ignore[arg-type]
+say(narrate.started, "true")  # type: ignore[call-arg]
 ExitStatus(1, 2, False, 4)  # type: ignore[call-arg]
 ExitStatus(status=1)  # type: ignore[call-arg]

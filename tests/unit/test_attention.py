@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rebound.core import narrate
 from rebound.core.config import parse_statuses
 from rebound.core.events import (
     AskAdopted,
@@ -22,21 +23,22 @@ from rebound.core.events import (
     KillCheck,
     KillChildren,
     KillDue,
-    Log,
     Notified,
     NotifiedByStrangers,
     RestartAnswered,
     RestartRequested,
+    Say,
     SignalCommand,
     SignalReceived,
-    Start,
     Started,
     StopRequested,
     TellManager,
+    say,
 )
 from rebound.core.exitstatus import ExitStatus
 from rebound.core.notify import Message
-from rebound.core.service import (
+from rebound.core.signals import SIGABRT, SIGCONT, SIGHUP, SIGKILL, SIGTERM
+from rebound.core.states import (
     BACKOFF,
     DRAINING,
     ENDED,
@@ -46,8 +48,7 @@ from rebound.core.service import (
     STARTING,
     STOPPING,
 )
-from rebound.core.signals import SIGABRT, SIGCONT, SIGHUP, SIGKILL, SIGTERM
-from tests.unit.test_service import PID, in_state, lines, step
+from tests.unit.test_service import PID, START, in_state, lines, step
 
 ZERO, CRASH = ExitStatus(code=0), ExitStatus(code=1)
 ABORTED = Exited(PID, ExitStatus(signal=SIGABRT))
@@ -78,7 +79,7 @@ def test_a_silent_run_is_aborted_then_killed_then_started_again() -> None:
     assert (subject.state, subject.deadline) == (RESTARTING, 15)
     assert step(subject, DeadlinePassed(), 15) == [SignalCommand(SIGKILL)]
     assert (subject.state, subject.deadline) == (RESTARTING, 25)
-    assert step(subject, KILLED, 16) == [Start()]
+    assert step(subject, KILLED, 16) == [START]
     assert (subject.last_exit, subject.restarts) == ("hung", 1)
 
 
@@ -106,8 +107,7 @@ def test_a_silence_in_a_flood_is_forgiven() -> None:
     """Strangers may have kept the keep-alives out."""
     subject = in_state(RUNNING, watchdog=10)
     step(subject, FLOOD, 5)
-    actions = subject.step(DeadlinePassed(), 10)
-    assert [(action.level, action.event) for action in actions] == [("error", "flooded")]
+    assert subject.step(DeadlinePassed(), 10) == [say(narrate.flooded, PID, 100)]
     assert (subject.state, subject.deadline) == (RUNNING, 20)
     step(subject, FLOOD, 15)
     assert subject.step(DeadlinePassed(), 20) == []  # said once
@@ -130,8 +130,8 @@ def test_no_stranger_keeps_a_run_for_ever_that_hangs() -> None:
         step(subject, FLOOD, now - 1)
         assert step(subject, DeadlinePassed(), now) == []
     step(subject, FLOOD, 109)
-    actions = subject.step(DeadlinePassed(), 110)
-    assert "no keep-alive for 1m50s" in actions[0].text
+    [(_, text)] = lines(subject, DeadlinePassed(), 110)
+    assert "no keep-alive for 1m50s" in text
     assert subject.state == RESTARTING
 
 
@@ -173,8 +173,7 @@ def test_each_run_may_be_flooded() -> None:
     step(subject, Exited(PID, CRASH), 11)
     step(subject, Started(PID), 12)
     step(subject, FLOOD, 21)
-    actions = subject.step(DeadlinePassed(), 22)
-    assert [action.event for action in actions] == ["flooded"]
+    assert subject.step(DeadlinePassed(), 22) == [say(narrate.flooded, PID, 100)]
 
 
 def test_a_slow_start_may_ask_for_more_time() -> None:
@@ -244,7 +243,7 @@ def test_nothing_is_hung_that_was_paused() -> None:
 def test_back_off_and_restart_delay_are_no_such_timers() -> None:
     """They are over, however late that is noticed."""
     subject = in_state(BACKOFF)
-    assert step(subject, DeadlinePassed(), 4000) == [Start()]
+    assert step(subject, DeadlinePassed(), 4000) == [START]
 
 
 @pytest.mark.parametrize(("run_time", "state"), [(5, BACKOFF), (50, STARTING)])
@@ -286,7 +285,7 @@ def test_however_it_ends_it_is_started_again(end: Any, status: ExitStatus) -> No
     end(subject)
     assert subject.state == RESTARTING
     assert subject.would_restart(status, 2)
-    assert step(subject, Exited(PID, status), 2) == [Start()]
+    assert step(subject, Exited(PID, status), 2) == [START]
     assert subject.restarts == 1
 
 
@@ -324,7 +323,7 @@ def test_a_requested_restart_comes_at_once_whatever_ended_the_run() -> None:
     subject = in_state(RUNNING, watchdog=10, **settings)
     hang(subject)
     request(subject)
-    assert step(subject, ABORTED, 21) == [Start()]
+    assert step(subject, ABORTED, 21) == [START]
     assert step(subject, Started(PID), 21) == [RestartAnswered()]
     assert subject.last_exit == "hung"
 
@@ -336,7 +335,7 @@ def test_a_requested_restart_is_no_failure() -> None:
     for restarts in range(1, 5):
         assert step(subject, RestartRequested()) == END
         assert subject.deadline == 110
-        assert step(subject, TERMINATED) == [Start()]
+        assert step(subject, TERMINATED) == [START]
         assert step(subject, Started(PID)) == [RestartAnswered()]
         assert (subject.restarts, subject.last_exit) == (restarts, "signal:SIGTERM")
 
@@ -385,7 +384,7 @@ def test_the_stop_timeout_counts_beside_it() -> None:
 def test_requests_in_other_states() -> None:
     """In back-off it starts at once; at the end it is refused."""
     subject = in_state(BACKOFF)
-    assert step(subject, RestartRequested(), 0.1) == [Start()]
+    assert step(subject, RestartRequested(), 0.1) == [START]
     assert step(subject, Started(PID), 0.1) == [RestartAnswered()]
     subject = in_state(RUNNING, watchdog=10)
     hang(subject)
@@ -458,7 +457,7 @@ def test_unhealthy() -> None:
         assert ended == (END if now == 90 else [])
     assert (subject.state, subject.deadline) == (RESTARTING, 100)
     assert step(subject, DeadlinePassed(), 100) == [SignalCommand(SIGKILL)]
-    assert step(subject, KILLED, 101) == [Start()]
+    assert step(subject, KILLED, 101) == [START]
     step(subject, Started(PID), 101)
     assert subject.deadline == 131
 
@@ -619,12 +618,12 @@ def test_the_explanation_of_an_end_before_the_start() -> None:
 
 def test_each_line_has_its_fields() -> None:
     """For programs, with the pid and how it ended."""
-    subject = in_state(RUNNING, log_format="json")
-    [log, start] = subject.step(Exited(PID, ExitStatus(signal=11), max_rss=1000), 12)
-    assert start == Start()
-    assert isinstance(log, Log)
-    assert log.event == "exited"
-    assert log.fields == {
+    subject = in_state(RUNNING)
+    [fact, _start] = subject.step(Exited(PID, ExitStatus(signal=11), max_rss=1000), 12)
+    assert isinstance(fact, Say)
+    assert narrate.KINDS[fact.words] == ("info", "exited")
+    _text, fields = fact.words(*fact.about)
+    assert fields == {
         "pid": PID,
         "reason": "signal:SIGSEGV",
         "signal": "SIGSEGV",
@@ -639,5 +638,5 @@ def test_a_late_kill_is_no_mistake() -> None:
     """The timer is for the run that was told to end."""
     subject = in_state(RESTARTING)
     assert step(subject, KillDue(), 10) == [SignalCommand(SIGKILL)]
-    assert step(subject, KILLED, 11) == [Start()]
+    assert step(subject, KILLED, 11) == [START]
     assert subject.deadline is None

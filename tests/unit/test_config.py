@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebound.core import config
+from rebound.core import config, narrate
 from rebound.core.config import Config, parse_statuses
 from rebound.core.exitstatus import StatusSet
 
@@ -223,13 +223,13 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 )
 def test_durations_are_written_for_people(seconds: float, text: str) -> None:
     """Two units at most, and none that is zero."""
-    assert config.format_duration(seconds) == text
+    assert narrate.duration(seconds) == text
 
 
 @given(st.floats(0, 1e8))
 def test_a_written_duration_is_close(seconds: float) -> None:
     """Off by less than its smallest unit, and short enough for a log line."""
-    text = config.format_duration(seconds)
+    text = narrate.duration(seconds)
     assert re.fullmatch(r"\d+ms|\d\.\ds|\d+s|\d+m(\d+s)?|\d+h(\d+m)?|\d+d(\d+h)?", text)
     written = sum(float(n) * UNITS[unit] for n, unit in re.findall(r"([\d.]+)([a-z]+)", text))
     scale = 0.1 if seconds < 10 else 1 if seconds < 3600 else 60 if seconds < 86400 else 3600

@@ -13,7 +13,7 @@ from rebound.core.events import (
     Start,
 )
 
-ACTIONS = {Begin(): [Start(), AskAdopted(15), SignalCommand(9)], ChildrenReaped(): [Start()]}
+ACTIONS = {Begin(): [Start(0), AskAdopted(15), SignalCommand(9)], ChildrenReaped(): [Start(0)]}
 
 
 def record(answers, *, broken=()):
@@ -37,13 +37,13 @@ def record(answers, *, broken=()):
 
 
 def test_each_answer_is_stepped_after_the_actions_that_it_came_with():
-    answers = {Start(): ChildrenReaped(), AskAdopted(15): NoChildren()}
+    answers = {Start(0): ChildrenReaped(), AskAdopted(15): NoChildren()}
     assert record(answers) == (
         [
             Begin(),
             *ACTIONS[Begin()],
             ChildrenReaped(),
-            Start(),
+            Start(0),
             NoChildren(),
         ],
         [],
@@ -51,14 +51,14 @@ def test_each_answer_is_stepped_after_the_actions_that_it_came_with():
 
 
 def test_an_action_that_raises_loses_neither_actions_nor_answers():
-    answers = {Start(): NoneKillable(), SignalCommand(9): NoChildren()}
+    answers = {Start(0): NoneKillable(), SignalCommand(9): NoChildren()}
     done, survived = record(answers, broken=[AskAdopted(15)])
     assert done == [Begin(), *ACTIONS[Begin()], NoneKillable(), NoChildren()]
     assert survived == [AskAdopted(15)]
 
 
 def test_an_event_that_cannot_be_handled_loses_no_other():
-    answers = {Start(): ChildrenReaped(), SignalCommand(9): NoChildren()}
+    answers = {Start(0): ChildrenReaped(), SignalCommand(9): NoChildren()}
     done, survived = record(answers, broken=[ChildrenReaped()])
     assert done == [Begin(), *ACTIONS[Begin()], ChildrenReaped(), NoChildren()]
     assert survived == [ChildrenReaped()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rebound.core.config import Config
-from rebound.core.health import HEALTHY, STARTING, UNHEALTHY, Health
+from rebound.core.health import HEALTHY, SICK, STARTING, Health
 
 
 def checked(results: str, **settings: float) -> list[str]:
@@ -24,12 +24,12 @@ def checked(results: str, **settings: float) -> list[str]:
     ("results", "settings", "states"),
     [
         ("+", {}, [HEALTHY]),
-        ("---", {}, [STARTING, STARTING, UNHEALTHY]),
-        ("-", {"health_retries": 1}, [UNHEALTHY]),
-        ("+--+---", {}, [*[HEALTHY] * 6, UNHEALTHY]),
-        ("-----", {"health_start_period": 2}, [*[STARTING] * 4, UNHEALTHY]),
+        ("---", {}, [STARTING, STARTING, SICK]),
+        ("-", {"health_retries": 1}, [SICK]),
+        ("+--+---", {}, [*[HEALTHY] * 6, SICK]),
+        ("-----", {"health_start_period": 2}, [*[STARTING] * 4, SICK]),
         # A check that has passed ends the start period.
-        ("+---", {"health_start_period": 99}, [HEALTHY, HEALTHY, HEALTHY, UNHEALTHY]),
+        ("+---", {"health_start_period": 99}, [HEALTHY, HEALTHY, HEALTHY, SICK]),
         ("--+-", {"health_retries": 2, "health_start_period": 99}, [STARTING] * 2 + [HEALTHY] * 2),
     ],
 )

@@ -12,15 +12,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rebound.core import events, service
+from rebound.core import events, states
 from rebound.core.config import Config
 from rebound.core.dispatch import dispatch
-from rebound.core.exitstatus import ExitStatus
+from rebound.core.exitstatus import REQUESTED, ExitStatus
 from rebound.core.notify import Message
-from rebound.core.restart import REQUESTED, RestartPolicy
+from rebound.core.restart import RestartPolicy
 from rebound.core.service import Service
 from rebound.core.signals import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGTERM
-from rebound.core.watched import WatchedService
+from tests.unit.test_service import watches_of
 
 CONFIGS = st.fixed_dictionaries(
     {},
@@ -65,9 +65,8 @@ class World(RuleBasedStateMachine):
     def begin(self, config: dict[str, Any], chance: float, start: str) -> None:
         """Start the command for the first time."""
         self.config = Config(**{"health_interval": 1.0, "health_timeout": 1.0, **config})
-        watched = self.config.watchdog or self.config.health_command
-        kind = WatchedService if watched else Service
-        self.service = kind("cmd", self.config, RestartPolicy(self.config, lambda: chance))
+        policy = RestartPolicy(self.config, lambda: chance)
+        self.service = Service("cmd", self.config, policy, watches_of(self.config))
         self.now = 0.0
         self.command = False
         self.adopted = 0
@@ -132,7 +131,7 @@ class World(RuleBasedStateMachine):
     # --- What happens -----------------------------------------------------------------
 
     def ended(self) -> bool:
-        return self.service.state == service.ENDED
+        return self.service.state == states.ENDED
 
     def lives(self) -> bool:
         return not self.ended()
@@ -159,7 +158,7 @@ class World(RuleBasedStateMachine):
             if self.command:
                 self.now += pause
                 self.command_ends(status, oom=False)
-            if self.service.state == service.BACKOFF:
+            if self.service.state == states.BACKOFF:
                 self.time_passes(0.0)
 
     # Also once it has ended: signals, clients and children of the same turn.
@@ -233,7 +232,7 @@ class World(RuleBasedStateMachine):
             self.now += 1
         else:
             self.now = max(self.now, self.service.deadline) + late
-            if self.service.time_of(events.KillOverdue) is not None:
+            if self.service.timers.time_of(events.KillOverdue) is not None:
                 self.may_be_left = True
             self.step(events.DeadlinePassed())
 
@@ -248,17 +247,17 @@ class World(RuleBasedStateMachine):
         if not hasattr(self, "service"):
             return
         state = self.service.state
-        with_command = {service.RUNNING, service.RESTARTING, service.STOPPING}
+        with_command = {states.RUNNING, states.RESTARTING, states.STOPPING}
         assert self.command or state not in with_command
-        left = self.may_be_left and state in {service.DRAINING, service.ENDED}
-        assert not self.command or state in {*with_command, service.KILLING} or left
+        left = self.may_be_left and state in {states.DRAINING, states.ENDED}
+        assert not self.command or state in {*with_command, states.KILLING} or left
 
     @invariant()
     def delays_have_bounds(self) -> None:
         """A back-off ends, neither before its least time nor after its longest."""
-        if not hasattr(self, "service") or self.service.state != service.BACKOFF:
+        if not hasattr(self, "service") or self.service.state != states.BACKOFF:
             return
-        due = self.service.time_of(events.BackoffOver)
+        due = self.service.timers.time_of(events.BackoffOver)
         assert due is not None
         longest = max(self.config.max_delay, self.config.restart_delay, 0.01)
         assert due - self.service.since <= longest + 1e-9

@@ -28,7 +28,7 @@ FOLDERS = {"core": {"core"}, "kernel": {"core", "kernel"}}
 STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": {"inspect"}}
 """What the pure core needs of it: the signals' numbers; for help(), which has it, a signature."""
 
-LATER = {"core": {"health", "jsontext", "notify", "watched"}}
+LATER = {"core": {"health", "jsontext", "notify", "watchdog"}}
 LATER["kernel"] = {"caller", "forkexec", "libc", "logfile", "logjson"}
 """Modules of these two folders that are for some option only, or for after the first start."""
 

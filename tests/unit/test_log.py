@@ -69,6 +69,7 @@ def test_half_a_line_in_the_way_of_what_was_dropped() -> None:
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BUF)
         log = Log(line_format="json", fd=writing)
         writer.write(b"x" * PIPE_BUF)
+        log.expect_half_a_line()
         log.write("info", "exited", "child exited")  # finds no room
         reader.read(PIPE_BUF)
         writer.write(b"half")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rebound.core.config import Config, parse_statuses
 from rebound.core.exitstatus import ExitStatus
-from rebound.core.restart import RestartPolicy
+from rebound.core.restart import GAVE_UP, REFUSED, RESTART, RestartPolicy
 
 ZERO = ExitStatus(code=0)
 CRASH = ExitStatus(code=1)
@@ -38,14 +38,14 @@ def crashes(policy: RestartPolicy, times: int, run_time: float = 0.0) -> list[fl
 @pytest.mark.parametrize("status", ENDS, ids=str)
 def test_every_end_under_the_default(status: ExitStatus) -> None:
     """Restart unless it exited 0, or somebody stopped it with TERM or INT."""
-    assert bool(policy().ending(status, now=0)) == (status in (ZERO, TERM, INT))
+    assert (policy().verdict(status, now=0) != RESTART) == (status in (ZERO, TERM, INT))
 
 
 @pytest.mark.parametrize("status", ENDS, ids=str)
 def test_every_end_under_always_and_never(status: ExitStatus) -> None:
     """Always still ends on TERM and INT; never is a plain init."""
-    assert bool(policy(restart="always").ending(status, now=0)) == (status in (TERM, INT))
-    assert policy(restart="never").ending(status, now=0)
+    assert (policy(restart="always").verdict(status, now=0) != RESTART) == (status in (TERM, INT))
+    assert policy(restart="never").verdict(status, now=0) == REFUSED
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_every_end_under_always_and_never(status: ExitStatus) -> None:
 )
 def test_chosen_statuses(settings: dict[str, Any], status: ExitStatus, restarts: bool) -> None:
     """-e makes an end count as exit 0; -n goes over everything else."""
-    assert bool(policy(**settings).ending(status, now=0)) != restarts
+    assert (policy(**settings).verdict(status, now=0) != RESTART) != restarts
 
 
 @given(st.integers(1, 50))
@@ -80,9 +80,9 @@ def test_n_restarts_are_n_plus_one_runs(limit: int) -> None:
     """-r 3: three restarts, and the fourth run's crash is the end."""
     limited = policy(max_restarts=limit)
     for n in range(1, limit + 1):
-        assert not limited.after_run(CRASH, 0, now=0).ending
+        assert limited.after_run(CRASH, 0, now=0).verdict == RESTART
         assert limited.restarts == n
-    assert limited.after_run(CRASH, 0, now=1e9).ending == f"max restarts ({limit}) reached, exiting"
+    assert limited.after_run(CRASH, 0, now=1e9).verdict == GAVE_UP
     assert limited.restarts == limit
 
 
@@ -94,12 +94,12 @@ def test_without_a_limit_there_is_no_end() -> None:
 def test_a_limit_within_a_time_forgets_older_restarts() -> None:
     """-r 2/10s: a third restart within ten seconds is one too many."""
     limited = policy(max_restarts=2, max_restarts_window=10)
-    assert not limited.after_run(CRASH, 0, now=100).ending
-    assert not limited.after_run(CRASH, 0, now=105).ending
-    assert limited.ending(CRASH, now=109.9)
-    assert not limited.ending(CRASH, now=110)  # the first is ten seconds old
-    assert not limited.after_run(CRASH, 0, now=110).ending
-    assert limited.after_run(CRASH, 0, now=114.9).ending
+    assert limited.after_run(CRASH, 0, now=100).verdict == RESTART
+    assert limited.after_run(CRASH, 0, now=105).verdict == RESTART
+    assert limited.verdict(CRASH, now=109.9) == GAVE_UP
+    assert limited.verdict(CRASH, now=110) == RESTART  # the first is ten seconds old
+    assert limited.after_run(CRASH, 0, now=110).verdict == RESTART
+    assert limited.after_run(CRASH, 0, now=114.9).verdict == GAVE_UP
 
 
 @given(
@@ -116,18 +116,18 @@ def test_no_time_holds_more_restarts_than_allowed(
     for gap in gaps:
         now += gap
         recent = [time for time in times if now - time < window]
-        refused = bool(limited.after_run(CRASH, 0, now).ending)
+        refused = limited.after_run(CRASH, 0, now).verdict != RESTART
         assert refused == (len(recent) >= limit)
         if not refused:
             times.append(now)
 
 
 def test_asking_changes_nothing() -> None:
-    """`ending` may be asked before the process is reaped."""
+    """`verdict` may be asked before the process is reaped."""
     asked = policy(max_restarts=1)
-    assert [asked.ending(CRASH, now=0) for _ in range(3)] == [""] * 3
+    assert [asked.verdict(CRASH, now=0) for _ in range(3)] == [RESTART] * 3
     assert asked.restarts == 0
-    assert not asked.after_run(CRASH, 0, now=0).ending
+    assert asked.after_run(CRASH, 0, now=0).verdict == RESTART
 
 
 # --- When -----------------------------------------------------------------------------
@@ -207,9 +207,9 @@ def test_a_failed_exec_is_held_back_from_the_first_on(burst: int, delays: list[f
 def test_a_failed_exec_counts_as_a_restart_and_a_rapid_failure() -> None:
     """It is a failure like any other."""
     limited = policy(max_restarts=2, burst=2, reset_after=0.5)
-    assert not limited.after_failed_exec(NOT_FOUND, now=0).ending
+    assert limited.after_failed_exec(NOT_FOUND, now=0).verdict == RESTART
     assert limited.after_run(CRASH, 0, now=0).backoff == 1
-    assert limited.after_failed_exec(NOT_FOUND, now=0).ending
+    assert limited.after_failed_exec(NOT_FOUND, now=0).verdict == GAVE_UP
 
 
 def test_a_failed_fork_is_retried_for_ever() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebound.core import events, service
+from rebound.core import events, narrate, service, states
 from rebound.core.config import Config, parse_statuses
 from rebound.core.events import (
     AskAdopted,
@@ -33,7 +33,6 @@ from rebound.core.events import (
     KillChildren,
     KillDue,
     KillOverdue,
-    Log,
     NoChildren,
     NoneAdopted,
     NoneKillable,
@@ -41,6 +40,7 @@ from rebound.core.events import (
     NotifiedByStrangers,
     RestartAnswered,
     RestartRequested,
+    Say,
     SignalChildren,
     SignalCommand,
     SignalReceived,
@@ -53,10 +53,13 @@ from rebound.core.events import (
     WatchdogExpired,
 )
 from rebound.core.exitstatus import ExitStatus
+from rebound.core.health import HealthChecks
 from rebound.core.notify import Message
 from rebound.core.record import Record
 from rebound.core.restart import RestartPolicy
-from rebound.core.service import (
+from rebound.core.service import IllegalTransition, Service
+from rebound.core.signals import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH
+from rebound.core.states import (
     BACKOFF,
     CLEARING,
     DRAINING,
@@ -66,11 +69,9 @@ from rebound.core.service import (
     RUNNING,
     STARTING,
     STOPPING,
-    IllegalTransition,
-    Service,
 )
-from rebound.core.signals import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH
-from rebound.core.watched import WatchedService
+from rebound.core.watch import Watch
+from rebound.core.watchdog import Watchdog
 
 PID = 4711
 ZERO = ExitStatus(code=0)
@@ -82,6 +83,7 @@ NO_FORK = ForkFailed("Resource temporarily unavailable")
 TERM, INT, HUP = StopRequested(SIGTERM), StopRequested(SIGINT), StopRequested(SIGHUP)
 QUIT = StopRequested(SIGQUIT)
 RESUME = SignalCommand(SIGCONT)
+START = Start(0)
 KILL = KillChildren("stop timeout is over")
 
 STORIES: dict[str, list[Record]] = {
@@ -98,11 +100,20 @@ STORIES: dict[str, list[Record]] = {
 """How each state is reached."""
 
 
+def watches_of(config: Config) -> list[type[Watch]]:
+    """Those that its options ask for."""
+    watches: list[type[Watch]] = []
+    if config.watchdog:
+        watches.append(Watchdog)
+    if config.health_command:
+        watches.append(HealthChecks)
+    return watches
+
+
 def in_state(state: str, **settings: Any) -> Service:
     """A service that was brought to `state` at time 0."""
     config = Config(**{"fresh": state == CLEARING, **settings})
-    watched = config.watchdog or config.health_command
-    subject = (WatchedService if watched else Service)("cmd", config, RestartPolicy(config))
+    subject = Service("cmd", config, RestartPolicy(config), watches_of(config))
     for event in STORIES[state]:
         subject.step(event, 0.0)
     assert subject.state == state
@@ -110,14 +121,15 @@ def in_state(state: str, **settings: Any) -> Service:
 
 
 def step(subject: Service, event: Record, now: float = 100.0) -> list[Record]:
-    """What an event leads to, without the lines for the log."""
-    return [action for action in subject.step(event, now) if not isinstance(action, Log)]
+    """What an event leads to, without the facts for the log; of a start, not what it says."""
+    actions = (action for action in subject.step(event, now) if not isinstance(action, Say))
+    return [START if isinstance(action, Start) else action for action in actions]
 
 
 def lines(subject: Service, event: Record, now: float = 100.0) -> list[tuple[str, str]]:
     """The lines that an event leads to, with their levels."""
-    actions = subject.step(event, now)
-    return [(action.level, action.text) for action in actions if isinstance(action, Log)]
+    said = [action for action in subject.step(event, now) if isinstance(action, Say)]
+    return [(narrate.KINDS[fact.words][0], fact.words(*fact.about)[0]) for fact in said]
 
 
 # --- Crash and restart ----------------------------------------------------------------
@@ -126,13 +138,23 @@ def lines(subject: Service, event: Record, now: float = 100.0) -> list[tuple[str
 def test_a_crash_leads_to_a_restart_at_once() -> None:
     """And to nothing else: what was adopted is left alone."""
     subject = in_state(STARTING)
-    assert step(subject, Begin()) == [Start()]
+    assert step(subject, Begin()) == [START]
     assert subject.state == STARTING
     for _ in range(4):
         assert step(subject, STARTED) == []
         assert subject.state == RUNNING
-        assert step(subject, CRASHED) == [Start()]
+        assert step(subject, CRASHED) == [START]
         assert (subject.state, subject.deadline) == (STARTING, None)
+
+
+def test_a_start_says_all_that_it_takes() -> None:
+    """How often there was one, and how the last run ended: for the command's environment."""
+    subject = in_state(STARTING)
+    assert subject.step(Begin(), 0)[-1] == Start(0)
+    subject.step(STARTED, 0)
+    assert subject.step(CRASHED, 0)[-1] == Start(1, "exit:1")
+    subject.step(STARTED, 0)
+    assert subject.step(Exited(PID, ExitStatus(signal=11)), 0)[-1] == Start(2, "signal:SIGSEGV")
 
 
 def test_rapid_crashes_lead_to_a_backoff() -> None:
@@ -141,7 +163,7 @@ def test_rapid_crashes_lead_to_a_backoff() -> None:
     for now, backoff in ((100, 1), (200, 2), (300, 4)):
         assert step(subject, CRASHED, now) == []
         assert (subject.state, subject.deadline) == (BACKOFF, now + backoff)
-        assert step(subject, DeadlinePassed(), now + backoff) == [Start()]
+        assert step(subject, DeadlinePassed(), now + backoff) == [START]
         assert (subject.state, subject.deadline) == (STARTING, None)
         step(subject, STARTED, now + backoff)
 
@@ -170,13 +192,13 @@ def test_every_restart_waits_for_the_delay() -> None:
 
 def test_restart_on_zero() -> None:
     """-0."""
-    assert step(in_state(RUNNING, restart="always"), Exited(PID, ZERO)) == [Start()]
+    assert step(in_state(RUNNING, restart="always"), Exited(PID, ZERO)) == [START]
 
 
 def test_giving_up_ends_with_the_last_status() -> None:
     """-r 1: the second crash."""
     subject = in_state(RUNNING, max_restarts=1)
-    assert step(subject, CRASHED) == [Start()]
+    assert step(subject, CRASHED) == [START]
     step(subject, STARTED)
     assert step(subject, Exited(PID, ExitStatus(signal=11))) == [
         AskAdopted(SIGTERM, spare_filters=True)
@@ -435,7 +457,7 @@ def test_a_command_that_can_no_longer_be_executed_is_tried_again() -> None:
     for now in (100, 200):
         assert step(subject, NOT_FOUND, now) == []
         assert (subject.state, subject.deadline) == (BACKOFF, now + 1)
-        assert step(subject, DeadlinePassed(), now + 1) == [Start()]
+        assert step(subject, DeadlinePassed(), now + 1) == [START]
     assert lines(subject, NOT_FOUND) == [
         ("error", "exec cmd: No such file or directory"),
         ("error", "max restarts (3) reached, exiting"),
@@ -447,7 +469,7 @@ def test_a_command_that_can_no_longer_be_executed_is_tried_again() -> None:
 def test_a_failed_start_is_never_tried_again_at_once(failure: Record) -> None:
     """Nothing else bounds such a loop, in which no signal would be looked at."""
     subject = in_state(RUNNING, max_delay=0.0, burst=0)
-    assert step(subject, CRASHED) == [Start()]
+    assert step(subject, CRASHED) == [START]
     assert step(subject, failure) == []
     assert subject.state == BACKOFF
     assert subject.deadline is not None
@@ -476,7 +498,7 @@ def test_a_failed_fork_is_tried_again(ran_before: bool) -> None:
     for now, backoff in ((100, 1), (200, 2), (300, 4)):
         assert step(subject, NO_FORK, now) == []
         assert (subject.state, subject.deadline) == (BACKOFF, now + backoff)
-        assert step(subject, DeadlinePassed(), now + backoff) == [Start()]
+        assert step(subject, DeadlinePassed(), now + backoff) == [START]
     step(subject, STARTED)
     assert subject.state == RUNNING
 
@@ -551,7 +573,7 @@ EVENTS = [
     CheckDue(),
     CheckTimeoutOver(),
 ]
-DECISIONS = {Start, SignalCommand, AskAdopted, SignalChildren, KillChildren, Log}
+DECISIONS = {Start, SignalCommand, AskAdopted, SignalChildren, KillChildren, Say}
 DECISIONS |= {CheckHealth, KillCheck, TellManager, RestartAnswered}
 EVERYWHERE = [StopRequested, SignalReceived, ChildrenReaped]
 FROM_THE_COMMAND = [Exited, Notified, NotifiedByStrangers]
@@ -595,21 +617,20 @@ def test_a_timer_whose_event_could_not_be_handled_comes_again(
 ) -> None:
     """Else a back-off would have no end."""
     subject = in_state(BACKOFF)
-    broken = {(BACKOFF, BackoffOver): lambda *_: 1 / 0}
-    monkeypatch.setattr(Service, "TRANSITIONS", Service.TRANSITIONS | broken)
-    with pytest.raises(ZeroDivisionError):
-        subject.step(DeadlinePassed(), 1)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setitem(service.TABLE, (BACKOFF, BackoffOver), lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            subject.step(DeadlinePassed(), 1)
     assert (subject.state, subject.deadline) == (BACKOFF, 2)
-    assert step(subject, DeadlinePassed(), 2) == [Start()]
+    assert step(subject, DeadlinePassed(), 2) == [START]
 
 
 def test_the_matrix_is_whole() -> None:
     """All states and all events of the module are in it."""
     assert {type(event) for event in EVENTS} == {*events.Event.__subclasses__()} - {DeadlinePassed}
     assert {*events.Action.__subclasses__()} == DECISIONS
-    states = {value for name, value in vars(service).items() if name == value}
-    assert states == set(LEGAL) == set(STORIES)
+    all_states = {value for name, value in vars(states).items() if name == value}
+    assert all_states == set(LEGAL) == set(STORIES)
 
 
 @pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["plain", "with everything"])
@@ -649,7 +670,7 @@ def test_nothing_starts_after_a_stop(history: list[Record], burst: int) -> None:
         except IllegalTransition:
             continue
         stopped = stopped or event == TERM
-        assert not (stopped and Start() in actions)
+        assert not (stopped and any(isinstance(action, Start) for action in actions))
         assert subject.state != BACKOFF or subject.deadline is not None
 
 
@@ -725,13 +746,6 @@ def test_lines_of_the_log(
     assert lines(subject, event, 192) == [("info", text) for text in expected]
 
 
-def test_what_is_shown_with_v_only_is_not_composed_without() -> None:
-    assert in_state(RUNNING).step(SignalReceived(SIGHUP), 0.0) == [SignalCommand(SIGHUP)]
-    starting = in_state(RUNNING)
-    starting.step(Exited(7, ExitStatus(code=1)), 0.0)
-    assert starting.step(Started(8), 0.0) == []
-
-
 @pytest.mark.parametrize("state", [RUNNING, BACKOFF, STOPPING, DRAINING])
 @pytest.mark.parametrize("rewrite", [(), ((SIGINT, 0), (SIGHUP, 0))], ids=["forwarded", "dropped"])
 @pytest.mark.parametrize(
@@ -798,7 +812,7 @@ def test_with_fresh_the_next_start_comes_when_nothing_is_left() -> None:
     assert step(subject, CRASHED, 100) == [AskAdopted(SIGTERM, spare_filters=True)]
     assert (subject.state, subject.deadline) == (CLEARING, 110)
     assert step(subject, ChildrenReaped(), 101) == [AskAdopted(SIGTERM, spare_filters=True)]
-    assert step(subject, NoChildren(), 102) == [Start()]
+    assert step(subject, NoChildren(), 102) == [START]
     assert (subject.state, subject.deadline) == (STARTING, None)
 
 
@@ -810,7 +824,7 @@ def test_with_fresh_what_does_not_end_is_killed() -> None:
     assert step(subject, DeadlinePassed(), 110) == [kill]
     assert step(subject, ChildrenReaped(), 111) == [kill]
     assert subject.deadline == 120
-    assert step(subject, DeadlinePassed(), 120) == [Start()]
+    assert step(subject, DeadlinePassed(), 120) == [START]
 
 
 @pytest.mark.parametrize("event", [NoneKillable(), NoneAdopted(), NoChildren()], ids=repr)
@@ -822,7 +836,7 @@ def test_with_fresh_the_delay_goes_on_meanwhile(event: Record) -> None:
     assert (subject.state, subject.deadline) == (BACKOFF, 103)
     subject = in_state(RUNNING, fresh=True, restart_delay=3)
     step(subject, CRASHED, 100)
-    assert step(subject, event, 104) == [Start()]
+    assert step(subject, event, 104) == [START]
 
 
 def test_with_fresh_a_stop_meanwhile_is_a_stop() -> None:
@@ -837,7 +851,7 @@ def test_with_fresh_a_requested_restart_waits_for_no_delay() -> None:
     subject = in_state(RUNNING, fresh=True, restart_delay=60)
     step(subject, CRASHED, 100)
     assert step(subject, RestartRequested(), 101) == []
-    assert step(subject, NoChildren(), 102) == [Start()]
+    assert step(subject, NoChildren(), 102) == [START]
     assert step(subject, STARTED, 102) == [RestartAnswered("")]
 
 
@@ -847,9 +861,7 @@ def test_with_fresh_a_requested_restart_waits_for_no_delay() -> None:
 def test_a_command_that_may_not_be_signalled_goes_on() -> None:
     """And whoever asked for a restart is told."""
     subject = in_state(RESTARTING)
-    assert step(subject, SignalRefused()) == [
-        RestartAnswered("not permitted to signal the command")
-    ]
+    assert step(subject, SignalRefused()) == [RestartAnswered("the command may not be signalled")]
     assert (subject.state, subject.deadline, subject.run.cause) == (RUNNING, None, "")
 
 
@@ -869,7 +881,7 @@ def test_a_command_that_was_killed_and_is_still_there_is_waited_for() -> None:
         RestartAnswered("the command was killed and is still there")
     ]
     assert (subject.state, subject.deadline) == (RESTARTING, None)
-    assert step(subject, Exited(PID, ExitStatus(signal=SIGKILL)), 99) == [Start()]
+    assert step(subject, Exited(PID, ExitStatus(signal=SIGKILL)), 99) == [START]
 
 
 def test_a_stop_that_may_not_be_forwarded_drains_the_others() -> None:
