@@ -84,7 +84,7 @@ def _inherited() -> linux.Inherited:
     if not isinstance(told, str):
         return seen
     mask, ignored = (_signal_set(int(bits, 16)) for bits in told.split(","))
-    return linux.Inherited(mask, ignored)
+    return linux.Inherited(mask & linux.valid_signals(), ignored)
 
 
 def _signal_set(bits: int) -> frozenset[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource  # noqa: F401  os.wait4 needs it, and without it loses whom it has just reaped
 
-from rebound import signals
+from rebound import linux, signals
 from rebound.events import Exited
 from rebound.exitstatus import ExitStatus
 
@@ -58,6 +58,15 @@ def _let_go(pid: int, signo: int) -> None:
     from rebound import libc
 
     libc.stop_tracing(pid, 0 if signo == signals.SIGTRAP else signo)
+
+
+def discard(pid: int) -> None:
+    """Wait for a child that is to be heard of no more; it is killed, lest it take its time."""
+    linux.send(pid, signals.SIGKILL)
+    try:
+        os.waitpid(pid, 0)
+    except OSError:  # ECHILD; refused by a seccomp profile: if it is a zombie, `reap` finds it
+        pass
 
 
 def stopped_by(pid: int) -> int:

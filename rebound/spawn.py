@@ -20,42 +20,84 @@ _OUT_OF_MEANS = frozenset(
     (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOSPC)
 )
 
+_REFUSALS = frozenset((errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL))
+"""What seccomp profiles and old kernels answer; an exec can fail with each of them, too."""
 
-class Spawner:
-    """Starts one command, again and again in the same way."""
 
-    def __init__(
+class NoProcess(OSError):
+    """The system refuses a process, or to prepare it: it did not come to the exec."""
+
+
+class Starter:
+    """Starts processes by posix_spawn(3) or, once that was found to be refused, by fork(2)."""
+
+    def __init__(self, inherited: linux.Inherited, say: Callable[[str], None]) -> None:
+        self._inherited = inherited
+        self._say = say
+        self._fork: Callable[..., int] | None = None
+        self._mask = sorted(inherited.mask)
+        # With all of them named, the C library need not ask the kernel about each of the rest.
+        self._defaults = sorted(linux.default_signals(inherited))
+
+    def start(
         self,
-        command: Sequence[str],
-        inherited: linux.Inherited,
+        command: list[str],
+        environment: Mapping[bytes, bytes],
+        file_actions: FileActions,
         *,
         own_group: bool,
-    ) -> None:
-        self._command = list(command)
-        self._mask = sorted(inherited.mask)
-        # Exec keeps ignored signals ignored, and Python ignores two that were not so before.
-        # With all of them named, the C library need not ask the kernel about each of the rest.
-        self._defaults = sorted(linux.valid_signals() - inherited.ignored)
-        self._options: dict[str, Any] = {"setpgroup": 0} if own_group else {}
-
-    def spawn(
-        self,
-        environment: Mapping[bytes, bytes],
-        file_actions: FileActions = (),
     ) -> int:
         """Start the command, give its pid; its exec has succeeded then.
 
         glibc and musl spawn with CLONE_VFORK and report a failed exec as an error of the
         call.  Raises `OSError`; `is_out_of_means` and `exec_failure` say what it means.
         """
-        return os.posix_spawnp(
-            self._command[0],
-            self._command,
-            environment,
-            file_actions=file_actions,
-            setsigmask=self._mask,
-            setsigdef=self._defaults,
-            **self._options,
+        if self._fork:
+            return self._fork(
+                command, environment, file_actions, self._inherited, own_group=own_group
+            )
+        options: dict[str, Any] = {"setpgroup": 0} if own_group else {}
+        try:
+            return os.posix_spawnp(
+                command[0],
+                command,
+                environment,
+                file_actions=file_actions,
+                setsigmask=self._mask,
+                setsigdef=self._defaults,
+                **options,
+            )
+        except OSError as error:
+            if error.errno not in _REFUSALS:
+                raise
+            refusal = error.strerror
+        # Of the spawn or of the exec?  The fork tells: if it is the exec, that fails again.
+        from rebound import forkexec
+
+        pid = forkexec.start(
+            command, environment, file_actions, self._inherited, own_group=own_group
+        )
+        self._fork = forkexec.start
+        self._say(f"posix_spawn: {refusal}, going on with fork")
+        return pid
+
+
+class Spawner:
+    """Starts one command, again and again in the same way."""
+
+    def __init__(self, command: Sequence[str], starter: Starter, *, own_group: bool) -> None:
+        self._command = list(command)
+        self._starter = starter
+        self._own_group = own_group
+
+    def spawn(
+        self,
+        environment: Mapping[bytes, bytes],
+        file_actions: FileActions = (),
+    ) -> int:
+        """Start the command; see `Starter.start`."""
+        return self._starter.start(
+            self._command, environment, file_actions, own_group=self._own_group
         )
 
 
@@ -69,13 +111,13 @@ class ScoredSpawner(Spawner):
     def __init__(
         self,
         command: Sequence[str],
-        inherited: linux.Inherited,
+        starter: Starter,
         *,
         own_group: bool,
         oom_score_adj: int,
         say: Callable[[str], None],
     ) -> None:
-        super().__init__(command, inherited, own_group=own_group)
+        super().__init__(command, starter, own_group=own_group)
         self._value = oom_score_adj
         self._say = say
 
@@ -101,11 +143,11 @@ class ScoredSpawner(Spawner):
 
 
 def is_out_of_means(error: OSError) -> bool:
-    """Whether a start failed for want of processes, memory or descriptors.
+    """Whether a start failed for want of processes, memory or descriptors, or a process is refused.
 
     That is no fault of the command, and perhaps soon over.
     """
-    return error.errno in _OUT_OF_MEANS
+    return isinstance(error, NoProcess) or error.errno in _OUT_OF_MEANS
 
 
 def exec_failure(error: OSError) -> ExitStatus:
