@@ -40,7 +40,7 @@ _SEARCH_GOES_ON = frozenset(
         errno.ETIMEDOUT,
     )
 )
-"""As in glibc's execvp; but that one leaves out what is too long, here the kernel says so."""
+"""As execvp(3) does; but that leaves out what is too long, here the kernel says so."""
 
 
 def start(
@@ -189,7 +189,7 @@ def _execute(command: list[str], environment: Mapping[bytes, bytes]) -> None:
 
 def _candidates(name: bytes) -> Iterator[bytes]:
     """Give the paths at which execvp(3) looks for a command."""
-    if not name or b"/" in name:
+    if b"/" in name:
         yield name
         return
     path = os.environb.get(b"PATH")

@@ -52,6 +52,8 @@ class Starter:
         glibc and musl spawn with CLONE_VFORK and report a failed exec as an error of the
         call.  Raises `OSError`; `is_out_of_means` and `exec_failure` say what it means.
         """
+        if not command[0]:  # Python refuses to try it
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if self._fork:
             return self._fork(
                 command, environment, file_actions, self._inherited, own_group=own_group
@@ -72,14 +74,19 @@ class Starter:
                 raise
             refusal = error.strerror
         # Of the spawn or of the exec?  The fork tells: if it is the exec, that fails again.
-        from rebound import forkexec
-
-        pid = forkexec.start(
-            command, environment, file_actions, self._inherited, own_group=own_group
-        )
-        self._fork = forkexec.start
+        fork = _load_fork()
+        pid = fork(command, environment, file_actions, self._inherited, own_group=own_group)
+        self._fork = fork
         self._say(f"posix_spawn: {refusal}, going on with fork")
         return pid
+
+
+def _load_fork() -> Callable[..., int]:
+    try:
+        from rebound.forkexec import start
+    except (ImportError, OSError) as error:  # EMFILE, ENOMEM: as good as no process
+        raise NoProcess(errno.EAGAIN, f"cannot load fork: {error}") from None
+    return start
 
 
 class Spawner:

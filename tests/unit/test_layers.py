@@ -27,8 +27,9 @@ LOWER["jsontext"] = ()
 STANDARD_LIBRARY = {"signals": {"_signal"}}
 """What a pure module needs of it: the signals' numbers."""
 
-ON_DEMAND = {"cgroup", "checker", "client", "control", "health", "jsonlog", "jsontext", "libc"}
-ON_DEMAND |= {"manager", "notify", "notifysocket", "runsocket", "status", "termination", "watched"}
+ON_DEMAND = {"cgroup", "checker", "client", "control", "forkexec", "health", "jsonlog"}
+ON_DEMAND |= {"jsontext", "libc", "manager", "notify", "notifysocket", "runsocket", "status"}
+ON_DEMAND |= {"termination", "watched"}
 """Modules that are for some option only, or for after the first start."""
 
 TOO_SLOW = {"_socket", "argparse", "collections", "ctypes", "dataclasses", "enum", "inspect"}
