@@ -79,7 +79,7 @@ def start(
         linux.close(writer)
     try:
         report = os.read(reader, _LONGEST_REPORT)
-    except OSError:  # EIO, ENOMEM: a child whose exec has failed tells it by its exit status, too
+    except OSError:  # EIO, ENOMEM: if the exec has failed, the exit status tells it, too
         report = b""
     finally:
         linux.close(reader)
@@ -144,6 +144,7 @@ def _take(steps: Steps, writer: int) -> int:
             number = errno.ENOMEM  # a MemoryError
         else:
             continue
+        # No SIGPIPE: the child holds the reading end, too.
         os.write(writer, f"{call} {number}".encode())
         return NOT_FOUND if call == _EXEC and number == errno.ENOENT else EXEC_FAILED
     return EXEC_FAILED

@@ -150,7 +150,7 @@ class ScoredSpawner(Spawner):
 
 
 def is_out_of_means(error: OSError) -> bool:
-    """Whether a start failed for want of processes, memory or descriptors, or a process is refused.
+    """Whether a start failed for want of a process, memory or descriptors.
 
     That is no fault of the command, and perhaps soon over.
     """

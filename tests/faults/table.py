@@ -140,7 +140,7 @@ ROWS = (
     Row("clone3", "EPERM EACCES EINVAL ENOSYS", ALL.replace(" backoff", "")),
     Row("clone", "EAGAIN ENOMEM EPERM ENOSYS", beside=BY_FORK, by_when=NEVER_STARTS),
     Row("pipe2", "EMFILE ENFILE EPERM", beside=BY_FORK, by_when=NEVER_STARTS),
-    # What does it is loaded when it is needed; so long as that fails it is tried again.
+    # The module is loaded when it is first needed; while that fails, it is tried again.
     Row("read", "EINTR EIO ENOMEM", "service lost", beside=BY_FORK, by_when=NEVER_STARTS),
     Row("wait4", "EINTR ECHILD", "lost", LATE_STOP, beside=BY_FORK),
     Row("kill", "EPERM ESRCH", "lost", beside=BY_FORK),

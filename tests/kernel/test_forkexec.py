@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from rebound import forkexec, linux, reaper, spawn
+from tests.helpers import eventually
 
 ENVIRONMENT = {b"PATH": os.environb[b"PATH"]}
 SPAWN, FORK = "posix_spawn", "fork"
@@ -126,6 +127,16 @@ def test_a_report_that_cannot_be_read_comes_as_an_exit_status(monkeypatch):
         raise OSError(errno.EIO, "?")
 
     monkeypatch.setattr(os, "read", fail)
+    # The child comes to its exec only once the parent has closed the pipe: no SIGPIPE ends it.
+    execute = forkexec._execute
+    parent = os.getpid()
+
+    def execute_late(*args):
+        eventually(lambda: len(os.listdir(f"/proc/{parent}/fd")) < before)
+        execute(*args)
+
+    monkeypatch.setattr(forkexec, "_execute", execute_late)
+    before = len(os.listdir("/proc/self/fd"))
     inherited = linux.block_signals()
     for command, status in (("no-such-command", 127), ("/", 126), ("true", 0)):
         assert status_of(forkexec.start([command], {}, (), inherited, own_group=False)) == status
