@@ -112,7 +112,7 @@ def _inherited() -> linux.Inherited:
     if not isinstance(told, str):
         return seen
     mask, ignored = (signals.from_bits(int(bits, 16)) for bits in told.split(","))
-    return linux.Inherited(mask, ignored)
+    return linux.Inherited(mask & linux.valid_signals(), ignored)
 
 
 def _environment() -> dict[bytes, bytes]:

@@ -109,7 +109,8 @@ class Supervisor:
         self._name = command[0]
         self._log = Log(config.verbosity, config.log_format, config.log_file)
         self._service = self._make_service()
-        self._spawner = self._make_spawner(command, inherited)
+        self._starter = spawn.Starter(inherited, self._say_no_posix_spawn)
+        self._spawner = self._make_spawner(command)
         self._environment = dict(environment)  # changes with each run
         self._environment.pop(b"REBOUND_LAST_EXIT", None)
         self._environment.pop(b"", None)  # Python can read "=value", but not pass it on
@@ -151,7 +152,7 @@ class Supervisor:
             events.SignalChildren: self._signal_children,
             events.KillChildren: self._kill_children,
         }
-        self._add_options(inherited)
+        self._add_options()
 
     def _make_service(self) -> Service:
         policy = RestartPolicy(self._config, _chance)
@@ -166,15 +167,15 @@ class Supervisor:
             watches.append(HealthChecks)
         return Service(self._name, self._config, policy, watches)
 
-    def _make_spawner(self, command: Sequence[str], inherited: linux.Inherited) -> spawn.Spawner:
+    def _make_spawner(self, command: Sequence[str]) -> spawn.Spawner:
         own_group, score = self._config.in_own_group, self._config.oom_score_adj
         if score is None:
-            return spawn.Spawner(command, inherited, own_group=own_group)
+            return spawn.Spawner(command, self._starter, own_group=own_group)
         return spawn.ScoredSpawner(
-            command, inherited, own_group=own_group, oom_score_adj=score, say=self._say_error
+            command, self._starter, own_group=own_group, oom_score_adj=score, say=self._say_error
         )
 
-    def _add_options(self, inherited: linux.Inherited) -> None:
+    def _add_options(self) -> None:
         """Load and add what was asked for beyond the plain supervision."""
         config = self._config
         if config.watchdog is not None:
@@ -187,7 +188,7 @@ class Supervisor:
             from rebound.parts.checker import Checker
 
             health_command = ["/bin/sh", "-c", config.health_command]
-            spawner = spawn.Spawner(health_command, inherited, own_group=True)
+            spawner = spawn.Spawner(health_command, self._starter, own_group=True)
             self._checker = Checker(spawner, self._environment, self._loop, self._log, self._step)
             self._actions[events.CheckHealth] = self._checker.start
             self._actions[events.KillCheck] = self._checker.kill
@@ -279,6 +280,9 @@ class Supervisor:
 
     def _say_error(self, text: str) -> None:
         self._log.write("error", "error", text)
+
+    def _say_no_posix_spawn(self, text: str) -> None:
+        self._log.write("info", "no_posix_spawn", text)
 
     # --- From the kernel to events --------------------------------------------------
 

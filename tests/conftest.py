@@ -67,6 +67,12 @@ def mode(request: pytest.FixtureRequest) -> list[str]:
     return helpers.MODES[request.param]
 
 
+@pytest.fixture(params=list(helpers.WAYS))
+def way(request: pytest.FixtureRequest) -> list[str]:
+    """Each of: processes are started by posix_spawn, by fork."""
+    return helpers.WAYS[request.param]
+
+
 @pytest.fixture(autouse=True)
 def no_leaks() -> Iterator[None]:
     """No test leaves a descriptor open here: an unclosed one would reach later commands."""

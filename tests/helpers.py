@@ -63,6 +63,10 @@ def denied(*rules: str) -> list[str]:
     return [sys.executable, "-I", str(PROGRAMS / "deny.py"), *rules, "--"]
 
 
+WAYS = {"posix_spawn": PLAIN, "fork": denied("clone3:EPERM")}
+"""What to put before rebound for each way in which it starts processes."""
+
+
 def is_running(pid: int) -> bool:
     """Whether a process exists and is no zombie."""
     try:

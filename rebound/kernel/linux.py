@@ -33,9 +33,13 @@ class Inherited(Record):
     """What rebound was started with, and every run of the command gets."""
 
     mask: frozenset[int]
-    """The blocked signals."""
+    """The blocked signals, without those of the C library, which it lets nobody block."""
     ignored: frozenset[int]
     """The ignored signals."""
+
+
+class NoProcess(OSError):
+    """The system refuses a process, or to prepare it: it did not come to the exec."""
 
 
 def valid_signals() -> frozenset[int]:
@@ -56,7 +60,7 @@ def block_signals() -> Inherited:
         if _signal.getsignal(signo) == _signal.SIG_IGN
     }
     return Inherited(
-        frozenset(int(signo) for signo in mask),
+        valid_signals() & mask,
         frozenset(ignored - {signals.SIGPIPE, signals.SIGXFSZ}),
     )
 
@@ -64,6 +68,20 @@ def block_signals() -> Inherited:
 def restore_signals(inherited: Inherited) -> None:
     """Undo `block_signals`; what is pending is delivered now."""
     _signal.pthread_sigmask(_signal.SIG_SETMASK, inherited.mask)
+
+
+def default_signals(inherited: Inherited) -> frozenset[int]:
+    """Give the signals whose action in the command is the default one.
+
+    Exec keeps ignored signals ignored, and Python ignores two that were not so before.
+    """
+    return valid_signals() - inherited.ignored
+
+
+def reset_signals(inherited: Inherited) -> None:
+    """Have all those take their default action."""
+    for signo in default_signals(inherited) - {signals.SIGKILL, signals.SIGSTOP}:
+        _signal.signal(signo, _signal.SIG_DFL)
 
 
 def end_on_interrupt() -> None:

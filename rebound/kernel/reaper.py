@@ -8,6 +8,7 @@ import resource  # noqa: F401  os.wait4 needs it, and without it loses whom it h
 from rebound.core import signals
 from rebound.core.events import Exited
 from rebound.core.exitstatus import ExitStatus
+from rebound.kernel import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,15 @@ def _let_go(pid: int, signo: int) -> None:
     from rebound.kernel import libc
 
     libc.stop_tracing(pid, 0 if signo == signals.SIGTRAP else signo)
+
+
+def discard(pid: int) -> None:
+    """Wait for a child that is to be heard of no more; it is killed, lest it take its time."""
+    linux.send(pid, signals.SIGKILL)
+    try:
+        os.waitpid(pid, 0)
+    except OSError:  # ECHILD; refused by a seccomp profile: if it is a zombie, `reap` finds it
+        pass
 
 
 def stopped_by(pid: int) -> int:

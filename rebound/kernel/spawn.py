@@ -7,6 +7,7 @@ import os
 
 from rebound.core.exitstatus import EXEC_FAILED, NOT_FOUND, ExitStatus
 from rebound.kernel import linux
+from rebound.kernel.linux import NoProcess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,70 @@ _OUT_OF_MEANS = frozenset(
     (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOSPC)
 )
 
+_REFUSALS = frozenset((errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL))
+"""What seccomp profiles and old kernels answer; an exec can fail with each of them, too."""
+
+
+class Starter:
+    """Starts processes by posix_spawn(3) or, once that was found to be refused, by fork(2)."""
+
+    def __init__(self, inherited: linux.Inherited, say: Callable[[str], None]) -> None:
+        self._inherited = inherited
+        self._say = say
+        self._fork: Callable[..., int] | None = None
+        self._mask = sorted(inherited.mask)
+        # With all of them named, the C library need not ask the kernel about each of the rest.
+        self._defaults = sorted(linux.default_signals(inherited))
+
+    def start(
+        self,
+        command: list[bytes],
+        environment: Mapping[bytes, bytes],
+        file_actions: FileActions,
+        *,
+        own_group: bool,
+    ) -> int:
+        """Start the command, give its pid; its exec has succeeded then.
+
+        glibc and musl spawn with CLONE_VFORK and report a failed exec as an error of the
+        call.  Raises `OSError`; `is_out_of_means` and `exec_failure` say what it means.
+        """
+        if not command[0]:  # Python refuses to try it
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if self._fork:
+            return self._fork(
+                command, environment, file_actions, self._inherited, own_group=own_group
+            )
+        options: dict[str, Any] = {"setpgroup": 0} if own_group else {}
+        try:
+            return os.posix_spawnp(
+                command[0],
+                command,
+                environment,
+                file_actions=file_actions,
+                setsigmask=self._mask,
+                setsigdef=self._defaults,
+                **options,
+            )
+        except OSError as error:
+            if error.errno not in _REFUSALS:
+                raise
+            refusal = error.strerror
+        # Of the spawn or of the exec?  The fork tells: if it is the exec, that fails again.
+        fork = _load_fork()
+        pid = fork(command, environment, file_actions, self._inherited, own_group=own_group)
+        self._fork = fork
+        self._say(f"posix_spawn: {refusal}, going on with fork")
+        return pid
+
+
+def _load_fork() -> Callable[..., int]:
+    try:
+        from rebound.kernel.forkexec import start
+    except (ImportError, OSError) as error:  # EMFILE, ENOMEM: as good as no process
+        raise NoProcess(errno.EAGAIN, f"cannot load fork: {error}") from None
+    return start
+
 
 class Spawner:
     """Starts one command, again and again in the same way.
@@ -27,38 +92,19 @@ class Spawner:
     Raises `ValueError` for a word that no system can take: it would fail at each start.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        inherited: linux.Inherited,
-        *,
-        own_group: bool,
-    ) -> None:
+    def __init__(self, command: Sequence[str], starter: Starter, *, own_group: bool) -> None:
         self._command = [os.fsencode(word) for word in command]
-        self._mask = sorted(inherited.mask)
-        # Exec keeps ignored signals ignored, and Python ignores two that were not so before.
-        # With all of them named, the C library need not ask the kernel about each of the rest.
-        self._defaults = sorted(linux.valid_signals() - inherited.ignored)
-        self._options: dict[str, Any] = {"setpgroup": 0} if own_group else {}
+        self._starter = starter
+        self._own_group = own_group
 
     def spawn(
         self,
         environment: Mapping[bytes, bytes],
         file_actions: FileActions = (),
     ) -> int:
-        """Start the command, give its pid; its exec has succeeded then.
-
-        glibc and musl spawn with CLONE_VFORK and report a failed exec as an error of the
-        call.  Raises `OSError`; `is_out_of_means` and `exec_failure` say what it means.
-        """
-        return os.posix_spawnp(
-            self._command[0],
-            self._command,
-            environment,
-            file_actions=file_actions,
-            setsigmask=self._mask,
-            setsigdef=self._defaults,
-            **self._options,
+        """Start the command; see `Starter.start`."""
+        return self._starter.start(
+            self._command, environment, file_actions, own_group=self._own_group
         )
 
 
@@ -72,13 +118,13 @@ class ScoredSpawner(Spawner):
     def __init__(
         self,
         command: Sequence[str],
-        inherited: linux.Inherited,
+        starter: Starter,
         *,
         own_group: bool,
         oom_score_adj: int,
         say: Callable[[str], None],
     ) -> None:
-        super().__init__(command, inherited, own_group=own_group)
+        super().__init__(command, starter, own_group=own_group)
         self._value = oom_score_adj
         self._say = say
 
@@ -104,11 +150,11 @@ class ScoredSpawner(Spawner):
 
 
 def is_out_of_means(error: OSError) -> bool:
-    """Whether a start failed for want of processes, memory or descriptors.
+    """Whether a start failed for want of a process, memory or descriptors.
 
     That is no fault of the command, and perhaps soon over.
     """
-    return error.errno in _OUT_OF_MEANS
+    return isinstance(error, NoProcess) or error.errno in _OUT_OF_MEANS
 
 
 def exec_failure(error: OSError) -> ExitStatus:

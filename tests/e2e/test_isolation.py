@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import subprocess
 
 import pytest
 
-from tests.helpers import PYTHON, REBOUND, run
+from tests.helpers import PYTHON, REBOUND, program, run
 
 SHOUT = "import os; os.write(1, b'sitecustomize\\n')"
 
 
-def test_python_variables_reach_the_command_and_not_rebound(tmp_path):
+def test_python_variables_reach_the_command_and_not_rebound(tmp_path, way):
     (tmp_path / "sitecustomize.py").write_text(SHOUT)
     variables = {
         "PYTHONPATH": str(tmp_path),
@@ -22,7 +24,8 @@ def test_python_variables_reach_the_command_and_not_rebound(tmp_path):
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONMALLOC": "debug",
     }
-    result = run("-q", "env", env={"PATH": os.environ["PATH"], **variables})
+    wrapper = [*way, "env", *(f"{name}={value}" for name, value in variables.items())]
+    result = run("-q", "env", wrapper=wrapper)
     assert result.stderr == ""
     assert "sitecustomize" not in result.stdout
     for name, value in variables.items():
@@ -59,14 +62,13 @@ def test_through_path_and_with_an_empty_environment():
     assert run("-q", "/bin/true", env={}).returncode == 0
 
 
-def test_arguments_and_environment_of_any_bytes():
+def test_arguments_and_environment_of_any_bytes(way):
     odd = bytes(set(range(1, 256)))
-    command = [REBOUND, "-q", "/usr/bin/printf", "%s", odd]
+    command = [*way, REBOUND, "-q", "/usr/bin/printf", "%s", odd]
     for env in ({}, {"LC_ALL": "C"}, {"LC_ALL": "de_DE.ISO-8859-1"}, {b"X\xff": odd}):
         assert subprocess.run(command, env=env, capture_output=True).stdout == odd
-    result = subprocess.run(
-        [REBOUND, "-q", "/usr/bin/env"], env={b"X\xff": odd}, capture_output=True
-    )
+    command = [*way, "env", "-i", b"X\xff=" + odd, REBOUND, "-q", "/usr/bin/env"]
+    result = subprocess.run(command, capture_output=True)
     assert result.stdout == b"X\xff=" + odd + b"\nREBOUND_RESTARTS=0\n"
 
 
@@ -83,3 +85,79 @@ def test_named_in_the_first_line_of_a_script(tmp_path, line):
     env = {**os.environ, "REBOUND_OPTIONS": "--max-restarts=1"}
     result = subprocess.run([path, "a", "b"], capture_output=True, text=True, env=env)
     assert (result.returncode, result.stdout) == (7, f"{path} a b\n" * 2)
+
+
+def test_an_empty_environment_stays_empty(way):
+    """In the C locale Python sets LC_CTYPE; and without a PATH the C library has a default."""
+    result = run("-q", "env", wrapper=[*way, "env", "-i"])
+    assert result.stdout == "REBOUND_RESTARTS=0\n"
+
+
+def test_entries_of_the_environment_that_are_no_variables_are_left_out(way):
+    """As the README says: no `=`, nothing before it, or a second one of the same name."""
+    entries = ["A=1", "NO_SIGN", "=x", "", "=", "A=2", "REBOUND_RESTARTS=7", "EMPTY=", "B==="]
+    entries += ["REBOUND_RESTARTS=8", "REBOUND_LAST_EXIT=exit:7", "REBOUND_LAST_EXIT=exit:8"]
+    wrapper = [*way, *program("exec_with.py", *entries, "--")]
+    result = run("-q", "/usr/bin/env", wrapper=wrapper)
+    assert result.stdout.splitlines() == ["A=1", "REBOUND_RESTARTS=0", "EMPTY=", "B==="]
+
+
+DESCRIBE = """
+for what in status limits cgroup oom_score_adj timerslack_ns environ cmdline mountinfo; do
+    cat /proc/self/$what
+done
+cut -d' ' -f5-8,19 /proc/self/stat; pwd; umask; ls -l --time-style=+ /proc/$$/fd
+"""
+OF_A_PROCESS = ("State:", "Pid:", "Tgid:", "PPid:", "NSpid:", "NStgid:", "Vm", "Rss", "SigQ:")
+OF_A_PROCESS += ("voluntary", "nonvoluntary", "REBOUND_RESTARTS=", "Hugetlb")
+"""What two processes may differ in."""
+OF_GLIBC = 1 << 32 - 1 | 1 << 33 - 1
+"""Its posix_spawn leaves the two signals that it keeps for itself ignored."""
+
+
+def test_a_command_is_as_if_executed_directly(way, tmp_path):
+    """Each thing that the kernel tells of a process, beside a bare exec."""
+
+    def prepare():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGRTMIN])
+        for signo in (signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT, signal.SIGRTMAX):
+            signal.signal(signo, signal.SIG_IGN)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 2))
+        os.umask(0o27)
+        os.nice(3)
+
+    def described(command):
+        out = tmp_path / "out"
+        with open(out, "w") as file, open(tmp_path / "passed", "w") as passed:
+            subprocess.run(
+                [*command, "sh", "-c", DESCRIBE],
+                preexec_fn=prepare,
+                pass_fds=[passed.fileno()],
+                cwd=tmp_path,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+            )
+        lines = out.read_text().replace("\0", "\n").splitlines()
+        lines = [line for line in lines if not line.startswith(OF_A_PROCESS)]
+        (ignored,) = [line for line in lines if line.startswith("SigIgn:")]
+        lines[lines.index(ignored)] = f"SigIgn: {int(ignored.split()[1], 16) & ~OF_GLIBC:x}"
+        return lines
+
+    bare = described(way)
+    assert "SigIgn: 8000000000001005" in bare or way
+    assert described([*way, REBOUND, "-q"]) == bare
+
+
+def test_signals_of_the_c_library_that_are_blocked_do_not_trouble_it(way):
+    """What Python cannot name, 32 and 33, it warned of at each start."""
+    mask = (
+        "import ctypes, os, sys; mask = ctypes.c_ulong(1 << 9 | 3 << 31); libc = ctypes.CDLL(None)"
+    )
+    number = {"x86_64": 14, "aarch64": 135}[os.uname().machine]  # rt_sigprocmask
+    mask += f"; libc.syscall({number}, 2, ctypes.byref(mask), None, 8)"
+    mask += "; os.execvp(sys.argv[1], sys.argv[1:])"
+    wrapper = [*way, *PYTHON, "-c", mask]
+    result = run("-q", "grep", "SigBlk", "/proc/self/status", wrapper=wrapper)
+    assert result.stderr == ""
+    assert int(result.stdout.split()[1], 16) & ~OF_GLIBC == 1 << 9

@@ -10,7 +10,7 @@ from tests.helpers import DEADLINE, NESTED, PID1, PYTHON, REBOUND, program, run
 
 WITHOUT_SUBREAPER = """
 import rebound.kernel.linux, sys
-rebound.linux.become_subreaper = lambda: None
+rebound.kernel.linux.become_subreaper = lambda: None
 sys.exit(rebound.supervise(sys.argv[1:], rebound.Config(verbosity="quiet")))
 """
 

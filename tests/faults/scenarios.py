@@ -58,6 +58,18 @@ until [ -S "$REBOUND_RUN_DIR/$!.sock" ]; do sleep 0.01; done
 """,
     REBOUND,
 ]
+# A command that is no more: it has removed itself.
+THAT_GOES = [
+    "sh",
+    "-c",
+    """
+command=${REBOUND_RUN_DIR%run}command
+printf '#!/bin/sh\\nrm "$0"\\nexit 9\\n' >"$command"
+chmod +x "$command"
+exec "$@"
+""",
+    "sh",
+]
 PLAIN = ["-v", "-b", "0", "--max-delay", "20ms", "--stop-timeout", "1s"]
 OPTIONS = ["-kG", "--oom-score-adj", "500", "--termination-log", "DIRECTORY/message"]
 OPTIONS += ["--log-format", "json", "-p", "HUP"]
@@ -217,6 +229,11 @@ def _signal(run: Run, _fault: Fault | None) -> None:
 SCENARIOS = {
     "service": Scenario([*PLAIN, "sh", "-c", SERVICE], is_ready),
     "backoff": Scenario(["-b1", "-d", "1h", "false"], lambda run: "delaying" in run.err),
+    "lost": Scenario(
+        [*PLAIN, "DIRECTORY/command"],
+        lambda run: run.err.count("rebound: exec ") > 2,
+        wrapper=THAT_GOES,
+    ),
     "health": Scenario(
         ["-v", "--health-cmd", "echo well", "--health-interval", "20ms", "sleep", "1000"],
         lambda run: "health check passed" in run.err,

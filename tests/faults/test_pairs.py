@@ -31,6 +31,10 @@ ONCE_WRONG: tuple[str, ...] = (
     "health: ioctl EINVAL for good",
     "health: ioctl EINVAL for good, later",
     "watchdog: socket ENOBUFS once",
+    "service: clone3 EPERM for good",
+    "service: clone EPERM again and again, by fork",
+    "lost: read EIO once, by fork",
+    "lost: read EIO for good, by fork",
 )
 
 FAULTS = {str(fault): fault for fault in table.faults()}

@@ -1,0 +1,201 @@
+"""Starting a process by fork(2) and execve(2), where posix_spawn(3) is refused.
+
+glibc's posix_spawn makes the process by clone3(2) and falls back on clone(2) for ENOSYS alone;
+many seccomp profiles answer with EPERM.  fork(3) takes clone(2), which no profile refuses.
+
+Until its exec the child is a copy of rebound.  It does what posix_spawn does, in that order,
+and never returns into rebound's own code.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from rebound.core.exitstatus import EXEC_FAILED, NOT_FOUND
+from rebound.kernel import linux, reaper
+from rebound.kernel.linux import NoProcess
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from rebound.kernel.spawn import FileActions
+
+    Steps = Sequence[tuple[str, Callable[[], object]]]
+    """What the child does, one after the other, and what it is called if it fails."""
+
+_EXEC = "execve"
+_LONGEST_REPORT = 64
+
+_SEARCH_GOES_ON = frozenset(
+    (
+        errno.EACCES,
+        errno.ENAMETOOLONG,
+        errno.ENODEV,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    )
+)
+"""As execvp(3) does; but that leaves out what is too long, here the kernel says so."""
+
+
+def start(
+    command: list[bytes],
+    environment: Mapping[bytes, bytes],
+    file_actions: FileActions,
+    inherited: linux.Inherited,
+    *,
+    own_group: bool,
+) -> int:
+    """Start the command, return its pid; its exec has succeeded then.
+
+    The exec closes the pipe through which the child would tell that it failed.  rebound waits
+    for that, as it does in vfork(2) the other way: a child that is stopped in between holds
+    it up.
+
+    Raises `NoProcess` if it did not come to the exec, and `OSError` if that failed.
+    """
+    steps: Steps = [
+        ("sigaction", lambda: linux.reset_signals(inherited)),
+        *([("setpgid", lambda: os.setpgid(0, 0))] if own_group else []),
+        ("file actions", lambda: _carry_out(file_actions)),
+        ("sigprocmask", lambda: linux.restore_signals(inherited)),
+        (_EXEC, lambda: _execute(command, environment)),
+    ]
+    try:
+        reader, writer = _open_pipe([_target(action) for action in file_actions])
+    except OSError as error:
+        raise _no_process("pipe", error.errno) from None
+    try:
+        pid = _fork(steps, writer)
+    except OSError as error:
+        linux.close(reader)
+        raise _no_process("fork", error.errno) from None
+    finally:
+        linux.close(writer)
+    try:
+        report = os.read(reader, _LONGEST_REPORT)
+    except OSError:  # EIO, ENOMEM: if the exec has failed, the exit status tells it, too
+        report = b""
+    finally:
+        linux.close(reader)
+    if not report:
+        return pid
+    reaper.discard(pid)
+    call, _, number = report.decode().rpartition(" ")
+    if call == _EXEC:
+        raise OSError(int(number), os.strerror(int(number)))
+    raise _no_process(call, int(number))
+
+
+def _open_pipe(taken: Collection[int]) -> tuple[int, int]:
+    """Open a pipe that is closed on exec, and none of whose numbers is to be given another file."""
+    reader, writer = os.pipe()
+    passed_over = []
+    try:
+        while writer in taken:
+            passed_over.append(writer)
+            writer = os.dup(writer)
+    except OSError:
+        linux.close(reader)
+        raise
+    finally:
+        for fd in passed_over:
+            linux.close(fd)
+    return reader, writer
+
+
+def _fork(steps: Steps, writer: int) -> int:
+    """Make a child that takes the steps.  Raises `OSError` in the parent."""
+    status = EXEC_FAILED
+    pid = os.fork()
+    if not pid:
+        # Whatever happens here: what returned from it would be a second rebound.
+        try:
+            status = _take(steps, writer)
+        finally:
+            os._exit(status)
+    return pid
+
+
+def _no_process(call: str, number: int | None) -> NoProcess:
+    number = number or errno.EAGAIN
+    return NoProcess(number, f"{call}: {os.strerror(number)}")
+
+
+# --- In the child -----------------------------------------------------------------------
+
+
+def _take(steps: Steps, writer: int) -> int:
+    """Take the steps, of which the last is the exec.
+
+    If one fails, tell the parent which and why, and return what a shell would exit with.
+    """
+    for call, step in steps:
+        try:
+            step()
+        except OSError as error:
+            number = error.errno
+        except Exception:
+            number = errno.ENOMEM  # a MemoryError
+        else:
+            continue
+        # No SIGPIPE: the child holds the reading end, too.
+        os.write(writer, f"{call} {number}".encode())
+        return NOT_FOUND if call == _EXEC and number == errno.ENOENT else EXEC_FAILED
+    return EXEC_FAILED
+
+
+def _target(action: tuple[Any, ...]) -> int:
+    """Give the number that a file action of posix_spawn(3) is about."""
+    number: int = action[2 if action[0] == os.POSIX_SPAWN_DUP2 else 1]
+    return number
+
+
+def _carry_out(file_actions: FileActions) -> None:
+    for action in file_actions:
+        kind, *arguments = action
+        target = _target(action)
+        if kind == os.POSIX_SPAWN_CLOSE:
+            linux.close(target)
+            continue
+        fd = arguments[0] if kind == os.POSIX_SPAWN_DUP2 else os.open(*arguments[1:])
+        if fd == target:
+            os.set_inheritable(fd, True)
+            continue
+        os.dup2(fd, target)
+        if kind == os.POSIX_SPAWN_OPEN:
+            linux.close(fd)
+
+
+def _execute(command: list[bytes], environment: Mapping[bytes, bytes]) -> None:
+    """Execute the command as posix_spawnp(3) does, found along rebound's own PATH."""
+    failed: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    refused = None
+    for path in _candidates(command[0]):
+        try:
+            os.execve(path, command, environment)
+        except OSError as error:
+            if error.errno not in _SEARCH_GOES_ON:
+                raise
+            failed = error
+            if error.errno == errno.EACCES:
+                refused = error
+    raise refused or failed
+
+
+def _candidates(name: bytes) -> Iterator[bytes]:
+    """Give the paths at which execvp(3) looks for a command."""
+    if b"/" in name:
+        yield name
+        return
+    path = os.environb.get(b"PATH")
+    if path is None:
+        path = os.fsencode(os.confstr("CS_PATH") or "")
+    for directory in path.split(b":"):
+        # An empty entry is the current directory.
+        yield directory + b"/" + name if directory else name
