@@ -24,6 +24,7 @@ class Adopted:
         self._log = log
         self._asked: set[int] = set()
         self._killed: set[int] = set()
+        self._all_asked = self._all_killed = False
 
     def forget(self, pid: int) -> None:
         """Take note that a child was reaped: its pid may be given to a new process now."""
@@ -50,16 +51,35 @@ class Adopted:
             text = f"asking adopted processes to stop with {by}: {names}"
             fields = {"signal": signals.name(signo), "count": len(asked), "processes": names}
             self._log.write("info", "draining", text, fields)
+        elif not (self._asked or others or self._all_asked):
+            self._ask_unlisted(signo)
         return True
+
+    def _ask_unlisted(self, signo: int) -> None:
+        """Ask once where wait(2) knows of children, and neither /proc nor a pid leads to them."""
+        self._all_asked = True
+        text = "cannot find the adopted processes, "
+        if self._send_to_all(signo):
+            text += f"asking every process to stop with {signals.describe(signo)}"
+        else:
+            text += "waiting for them without having asked"
+        self._log.write("error", "not_found", text, {"signal": signals.name(signo)})
 
     def pass_on(self, signo: int) -> None:
         """Send a signal to every child."""
+        if self._all_asked and self._send_to_all(signo):
+            return
         for pid in linux.children():
             self._send(pid, signo)
 
-    def kill(self) -> bool:
-        """SIGKILL every child; False if there are some, and none may be killed (EPERM)."""
-        children = linux.children()
+    def kill(self, known: Collection[int]) -> bool:
+        """SIGKILL every child, the `known` among them.
+
+        False if there are some, and none can be found, or may be killed (EPERM).
+        """
+        children = [*known, *linux.children(known)]
+        if not children and linux.has_children():
+            return self._kill_unlisted()
         refused = [pid for pid in children if linux.send(pid, signals.SIGKILL)]
         killed = [pid for pid in children if pid not in self._killed and pid not in refused]
         self._killed.update(killed)
@@ -75,6 +95,19 @@ class Adopted:
             self._log.write("error", "not_killed", text, fields)
             return False
         return True
+
+    def _kill_unlisted(self) -> bool:
+        if not linux.send_to_all(signals.SIGKILL):
+            text = "cannot find what is left to kill it, leaving it"
+            self._log.write("error", "not_killed", text)
+            return False
+        if not self._all_killed:
+            self._all_killed = True
+            self._log.write("error", "killing", "stop timeout is over, killing every process")
+        return True
+
+    def _send_to_all(self, signo: int) -> bool:
+        return linux.send_to_all(signo) and linux.send_to_all(signals.SIGCONT)
 
     def _send(self, pid: int, signo: int) -> None:
         error = linux.send(pid, signo)

@@ -110,6 +110,9 @@ class Supervisor:
         # Only what needs it pays for the second system call.
         needs_look = config.kill_group or config.health_command
         self._look = self._before_reaping if needs_look else None
+        if needs_look and not reaper.can_look():
+            self._say_error("waitid is refused: what a run leaves in its group is not killed")
+            self._look = None
         self._mistakes = 0
         self._last_mistake = 0.0
 
@@ -166,6 +169,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Supervise until nothing is left; all signals must be blocked.  Returns the status."""
+        reaper.check()
         linux.become_subreaper()
         linux.stop_ignoring_children()
         if self._config.parent_death_signal:
@@ -471,7 +475,7 @@ class Supervisor:
 
     def _kill_children(self, _action: events.KillChildren) -> events.Event | None:
         self._reap_due = self._kill_sent = True
-        return None if self._adopted.kill() else events.NoneKillable()
+        return None if self._adopted.kill(self._known_children()) else events.NoneKillable()
 
     def _known_children(self) -> list[int]:
         """List the children that were started here, not adopted."""
