@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from rebound import status
+from rebound import linux, status
 from rebound.control import peer
 from rebound.log import printable
 from rebound.options import UsageError
@@ -129,7 +129,7 @@ def _ask(directory: str, pid: int, request: str, patience: int) -> dict[str, Any
         socket.setsockopt(_socket.SOL_SOCKET, _SO_RCVTIMEO, _timeval(patience))
         socket.connect(f"{directory}/{pid}.sock")
         server, uid = peer(socket)
-        if uid not in (0, os.geteuid()):
+        if not linux.is_root_or_us(uid):
             raise NoAnswer("the socket is another user's")
         if not server:
             return {}
