@@ -143,6 +143,11 @@ ROWS = (
     Row("pidfd_open", "EMFILE ENOSYS", "backoff", whens=MADE_ONCE),
     Row("wait4", "EINTR", MOST),
     Row("wait4", "ECHILD", usual=LATE_STOP),
+    # Each does what the other may not.
+    Row("wait4", "EINTR EPERM ENOSYS", phase=SETUP, whens=MADE_ONCE),
+    Row("wait4", "EPERM EACCES ENOSYS", "service options health", whens=(ONCE, FOR_GOOD)),
+    Row("waitid", "EPERM ENOSYS", "service", whens=(ONCE, FOR_GOOD)),
+    Row("waitid", "EPERM ENOSYS", "options health", phase=SETUP, whens=MADE_ONCE),
     Row("waitid", "EINTR", "options health"),
     Row("waitid", "ECHILD", "options health", LATE_STOP),
     # From glibc 2.41 on it is mostly a function of the vDSO.
