@@ -14,7 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
 _REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
 """What a seccomp profile answers with; of itself no wait does."""
 
@@ -22,7 +21,7 @@ _REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
 def check() -> None:
     """Raise `OSError` if a seccomp profile refuses both wait4(2) and waitid(2)."""
     try:
-        os.wait4(os.getpid(), os.WNOHANG)  # we are no child of ours: nobody is reaped
+        os.wait4(1, os.WNOHANG)  # PID 1 is nobody's child: none is reaped
     except ChildProcessError:
         pass
     except OSError as error:
@@ -34,7 +33,7 @@ def check() -> None:
 def can_look() -> bool:
     """Whether a zombie can be looked at before it is reaped: if no seccomp profile refuses."""
     try:
-        os.waitid(os.P_PID, os.getpid(), os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        os.waitid(os.P_PID, 1, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         pass
     except OSError:

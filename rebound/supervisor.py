@@ -110,8 +110,9 @@ class Supervisor:
         # Only what needs it pays for the second system call.
         needs_look = config.kill_group or config.health_command
         self._look = self._before_reaping if needs_look else None
-        if needs_look and not reaper.can_look():
-            self._say_error("waitid is refused: what a run leaves in its group is not killed")
+        if (needs_look or self._job_control) and not reaper.can_look():
+            text = "waitid is refused: what a run leaves in its group is not killed, ^Z not seen"
+            self._say_error(text)
             self._look = None
         self._mistakes = 0
         self._last_mistake = 0.0

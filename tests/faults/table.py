@@ -147,7 +147,7 @@ ROWS = (
     Row("wait4", "EINTR EPERM ENOSYS", phase=SETUP, whens=MADE_ONCE),
     Row("wait4", "EPERM EACCES ENOSYS", "service options health", whens=(ONCE, FOR_GOOD)),
     Row("waitid", "EPERM ENOSYS", "service", whens=(ONCE, FOR_GOOD)),
-    Row("waitid", "EPERM ENOSYS", "options health", phase=SETUP, whens=MADE_ONCE),
+    Row("waitid", "EPERM ENOSYS", "options health terminal", phase=SETUP, whens=MADE_ONCE),
     Row("waitid", "EINTR", "options health"),
     Row("waitid", "ECHILD", "options health", LATE_STOP),
     # From glibc 2.41 on it is mostly a function of the vDSO.
