@@ -28,6 +28,7 @@ class Adopted:
         self._log = log
         self._asked: set[int] = set()
         self._killed: set[int] = set()
+        self._all_asked = self._all_killed = False
 
     def forget(self, pid: int) -> None:
         """Take note that a child was reaped: its pid may be given to a new process now."""
@@ -52,6 +53,8 @@ class Adopted:
         self._ask_each([pid for pid in unasked if pid not in spared], signo)
         if spared:
             return events.FiltersSpared()
+        if not (adopted or others or self._all_asked) and not linux.has_proc():
+            self._ask_unlisted(signo)
         # Where children cannot be listed, none found does not mean that none is left.
         return None if adopted or not linux.has_proc() else events.NoneAdopted()
 
@@ -74,6 +77,23 @@ class Adopted:
                 text = f"cannot ask to stop what ignores {tried}: {names}"
                 self._log.write("error", "not_asked", text, {**fields, "signal": tried})
 
+    def _ask_unlisted(self, signo: int) -> None:
+        """Ask once where wait(2) knows of children, and neither /proc nor a pid leads to them."""
+        self._all_asked = True
+        text = "cannot find the adopted processes, "
+        if self._send_to_all(signo):
+            text += f"asking every process to stop with {signals.describe(signo)}"
+        else:
+            text += "waiting for them without having asked"
+        self._log.write("error", "not_found", text, {"signal": signals.name(signo)})
+
+    def pass_on(self, signo: int) -> None:
+        """Send a signal to every child, or another one to those that ignore it."""
+        if self._all_asked and self._send_to_all(signo):
+            return
+        for pid in linux.children():
+            self._send(pid, _first_heeded(pid, signo) or signo)
+
     def name(self, others: Collection[int]) -> tuple[int, str]:
         """Count the children but for the `others`, and name some of them.
 
@@ -82,14 +102,14 @@ class Adopted:
         adopted = linux.children(others) if linux.has_proc() else []
         return len(adopted), _names(adopted, _MOST_NAMES_BESIDES)
 
-    def pass_on(self, signo: int) -> None:
-        """Send a signal to every child, or another one to those that ignore it."""
-        for pid in linux.children():
-            self._send(pid, _first_heeded(pid, signo) or signo)
+    def kill(self, known: Collection[int], why: str) -> bool:
+        """SIGKILL every child, the `known` among them.
 
-    def kill(self, why: str) -> bool:
-        """SIGKILL every child; False if there are some, and none may be killed (EPERM)."""
-        children = linux.children()
+        False if there are some, and none can be found, or may be killed (EPERM).
+        """
+        children = [*known, *linux.children(known)]
+        if not children and linux.has_children():
+            return self._kill_unlisted(why)
         refused = [pid for pid in children if linux.send(pid, signals.SIGKILL)]
         killed = [pid for pid in children if pid not in self._killed and pid not in refused]
         self._killed.update(killed)
@@ -105,6 +125,19 @@ class Adopted:
             self._log.write("error", "not_killed", text, fields)
             return False
         return True
+
+    def _kill_unlisted(self, why: str) -> bool:
+        if not linux.send_to_all(signals.SIGKILL):
+            text = "cannot find what is left to kill it, leaving it"
+            self._log.write("error", "not_killed", text)
+            return False
+        if not self._all_killed:
+            self._all_killed = True
+            self._log.write("error", "killing", f"{why}, killing every process")
+        return True
+
+    def _send_to_all(self, signo: int) -> bool:
+        return linux.send_to_all(signo) and linux.send_to_all(signals.SIGCONT)
 
     def _send(self, pid: int, signo: int) -> None:
         error = linux.send(pid, signo)

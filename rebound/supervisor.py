@@ -134,6 +134,10 @@ class Supervisor:
         # Only what needs it pays for the second system call.
         needs_look = config.kill_group or config.health_command
         self._look = self._before_reaping if needs_look else None
+        if (needs_look or self._job_control) and not reaper.can_look():
+            text = "waitid is refused: what a run leaves in its group is not killed, ^Z not seen"
+            self._say_error(text)
+            self._look = None
         self._mistakes = 0
         self._last_mistake = 0.0
         self._must_pause = False
@@ -198,6 +202,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Supervise until nothing is left; all signals must be blocked.  Returns the status."""
+        reaper.check()
         linux.become_subreaper()
         linux.stop_ignoring_children()
         if self._config.parent_death_signal:
@@ -547,7 +552,8 @@ class Supervisor:
 
     def _ask_adopted(self, action: events.AskAdopted) -> events.Event | None:
         self._reap_due = True  # perhaps those that are left have ended: only wait(2) knows
-        spared = linux.sessions_of_command(self._last_pid) if action.spare_filters else ()
+        spares = action.spare_filters and linux.has_proc()  # without, to ask again takes long
+        spared = linux.sessions_of_command(self._last_pid) if spares else ()
         answer = self._adopted.ask(action.signo, spared, self._known_children())
         if isinstance(answer, events.NoChildren):
             self._reap_due = False
@@ -558,7 +564,8 @@ class Supervisor:
 
     def _kill_children(self, action: events.KillChildren) -> events.Event | None:
         self._reap_due = self._kill_sent = True
-        return None if self._adopted.kill(action.why) else events.NoneKillable()
+        killed = self._adopted.kill(self._known_children(), action.why)
+        return None if killed else events.NoneKillable()
 
     def _known_children(self) -> list[int]:
         """List the children that were started here, not adopted."""

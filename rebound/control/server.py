@@ -114,7 +114,7 @@ class Control:
         client = Client(socket)
         try:
             socket.setblocking(False)
-            if peer(socket)[1] not in (0, os.geteuid()):
+            if not linux.is_root_or_us(peer(socket)[1]):
                 raise ConnectionRefusedError
             self._make_room()
             self._loop.watch(socket.fileno(), lambda: self._read(client))

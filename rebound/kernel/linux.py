@@ -25,8 +25,13 @@ else:
 SI_KERNEL = 0x80
 """`si_code` of a signal that the kernel sent of its own accord, e.g. for ^C (sigaction(2))."""
 
-_FIRST_PIDS = 32768
-"""How many pids are probed where there is no /proc: the kernel's default pid_max."""
+_WINDOW = 32768
+"""How many pids from 2 on, and from our own on, are probed where nothing lists our children.
+
+There may be 4194304 (pid_max of proc(5)), and to probe one takes 1.4 µs."""
+
+_OVERFLOW_UID = 65534
+"""How each user that our user namespace does not know appears to us (user_namespaces(7))."""
 
 
 class Inherited(Record):
@@ -91,8 +96,14 @@ def end_on_interrupt() -> None:
 
 
 def stop_ignoring_children() -> None:
-    """Reset SIGCHLD: while it is ignored the kernel reaps children itself (wait(2), NOTES)."""
-    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    """Reset SIGCHLD: while it is ignored the kernel reaps children itself (wait(2), NOTES).
+
+    Raises `OSError` where a seccomp profile refuses.
+    """
+    try:
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot reset SIGCHLD: {error.strerror}") from None
 
 
 def wait_for_signal(timeout: float | None) -> tuple[int, int, int] | None:
@@ -108,8 +119,11 @@ def wait_for_signal(timeout: float | None) -> tuple[int, int, int] | None:
 def become_subreaper() -> None:
     """Adopt the orphans among our descendants (PR_SET_CHILD_SUBREAPER, Linux 3.4).
 
-    Raises `OSError` where the kernel or an emulation (qemu-user) refuses.
+    PID 1 adopts all orphans of its PID namespace anyway (pid_namespaces(7)).  Raises `OSError`
+    where the kernel, a seccomp profile or an emulation (qemu-user) refuses.
     """
+    if os.getpid() == 1:
+        return
     try:
         _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
     except OSError as error:
@@ -136,7 +150,7 @@ def set_parent_death_signal(signo: int) -> None:
     except OSError as error:
         raise OSError(error.errno, f"no parent death signal {signo}: {error.strerror}") from None
     if os.getppid() != parent:
-        os.kill(os.getpid(), signo)
+        _signal_ourselves(signo)
 
 
 def open_pidfd(pid: int) -> int:
@@ -191,6 +205,17 @@ def send(pid: int, signo: int) -> OSError | None:
     return None
 
 
+def send_to_all(signo: int) -> bool:
+    """As PID 1, send a signal to all others in our PID namespace and below it (kill(2)).
+
+    False if we are not PID 1, where that would hit strangers, or may signal none (EPERM).
+    """
+    if os.getpid() != 1:
+        return False
+    error = send(-1, signo)
+    return error is None or error.errno == errno.ESRCH  # nobody is left
+
+
 def queue(pid: int, signo: int, value: int) -> OSError | None:
     """Send a signal that carries a value, as sigqueue(3) does.
 
@@ -214,9 +239,17 @@ def suspend(signo: int) -> None:
     The kernel's own rules hold: neither PID 1 nor a member of an orphaned process group,
     which no shell could continue, is stopped (setpgid(2)).  Then it returns at once.
     """
-    os.kill(os.getpid(), signo)
+    _signal_ourselves(signo)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [signo])
     _signal.pthread_sigmask(_signal.SIG_BLOCK, [signo])
+
+
+def _signal_ourselves(signo: int) -> None:
+    try:
+        # By tgkill(2).  Of a getpid(2) that is refused -1 comes, which to kill(2) means everybody.
+        _signal.raise_signal(signo)
+    except OSError:  # a seccomp profile refuses; then it is not sent
+        pass
 
 
 def shares_our_group(pid: int) -> bool:
@@ -228,60 +261,104 @@ def shares_our_group(pid: int) -> bool:
 
 
 def is_session_leader() -> bool:
-    """Whether we lead our session; the kernel sends a hang-up to the leader alone."""
-    return os.getsid(0) == os.getpid()
+    """Whether we lead our session; the kernel sends a hang-up to the leader alone.
+
+    Where a seccomp profile refuses to tell, we may: rather forward it twice than not at all.
+    """
+    try:
+        return os.getsid(0) == os.getpid()
+    except OSError:
+        return True
+
+
+# --- Processes by their numbers -------------------------------------------------------
 
 
 def has_proc() -> bool:
-    """Whether /proc is there and counts pids as we do.
+    """Whether /proc is there and counts pids as we do: ask it before you look up any by number.
 
     After `unshare --pid` without a mount it is that of an outer PID namespace, where our
-    children have other numbers.
+    children have other numbers.  /proc/self names us there, too, and by a number that may by
+    chance be the same; so NSpid tells, where there is one (Linux 4.1): our pids in that
+    namespace and those below it, down to our own.
     """
     try:
-        return os.readlink("/proc/self") == str(os.getpid())
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return False
+        return len(_status("self", b"NSpid:")) <= 1
     except OSError:
         return False
 
 
+def _status(process: int | str, name: bytes) -> list[bytes]:
+    """Return the words of a line of /proc/PID/status; raises `OSError`."""
+    with open(f"/proc/{process}/status", "rb") as status:
+        for line in status:
+            if line.startswith(name):
+                return line.split()[1:]
+    return []
+
+
 def has_children() -> bool:
-    """Whether there is any child, alive or dead."""
+    """Whether there is any child, alive or dead; where nothing can tell, there may be."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return False
+    except OSError:  # a seccomp profile refuses
+        return _listed_children() != []
     return True
 
 
 def children(known: Collection[int] = ()) -> list[int]:
     """List our direct children, dead ones included, but for the `known`.
 
-    /proc/PID/task/TID/children can miss a child only when one that was listed before it
-    is reaped meanwhile (proc(5)); we alone reap, and have one thread.  Where it is not
-    compiled in (CONFIG_PROC_CHILDREN), all processes are tried; where /proc cannot be
-    read, the pids that may be.  None is believed unless wait(2) knows it for a child.
+    There may be more of them than can be found: where /proc cannot be read, only some pids
+    are tried.  None is believed unless wait(2) knows it for a child; if a seccomp profile
+    refuses to ask that, those that the kernel itself lists as ours: we alone reap them.
     """
-    return [pid for pid in _candidates() if pid not in known and _is_child(pid)]
+    listed = _listed_children()
+    candidates = _candidates() if listed is None else listed
+    unknown = [pid for pid in candidates if pid not in known]
+    try:
+        return [pid for pid in unknown if _is_child(pid)]
+    except OSError:
+        return unknown if listed else []
+
+
+def _listed_children() -> list[int] | None:
+    """Return what the kernel lists as our children; None where it does not.
+
+    /proc/PID/task/TID/children can miss a child only when one that was listed before it
+    is reaped meanwhile (proc(5)); we alone reap, and have one thread.
+    """
+    if not has_proc():
+        return None
+    try:
+        with open("/proc/thread-self/children", "rb") as listing:
+            return [int(pid) for pid in listing.read().split()]
+    except OSError:  # CONFIG_PROC_CHILDREN is not set; EMFILE, ENFILE
+        return None
 
 
 def _candidates() -> Iterable[int]:
+    """Return the pids that may be our children's: all that there are, or those most likely."""
     if has_proc():
-        try:
-            with open("/proc/thread-self/children", "rb") as listing:
-                return [int(pid) for pid in listing.read().split()]
-        except OSError:
-            pass
         try:
             return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
         except OSError:  # EMFILE, ENFILE
             pass
-    return range(2, _FIRST_PIDS + 1)
+    # The kernel counts upwards, and begins again at the end: what we have adopted mostly comes
+    # soon after us.
+    own = max(os.getpid(), 2)
+    return sorted({*range(2, 2 + _WINDOW), *range(own, own + _WINDOW)})
 
 
 def _is_child(pid: int) -> bool:
+    """Whether it is a child of ours.  Raises `OSError` where a seccomp profile refuses."""
     try:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except OSError:  # ECHILD
+    except ChildProcessError:
         return False
     return True
 
@@ -304,25 +381,18 @@ def sessions_of_command(pid: int) -> tuple[int, int]:
 
 def ignored_signals(pid: int) -> Collection[int]:
     """Return what a process ignores (SigIgn of proc(5)); nothing where /proc does not tell."""
-    if not has_proc():
-        return ()
     try:
-        with open(f"/proc/{pid}/status", "rb") as status:
-            for line in status:
-                if line.startswith(b"SigIgn:"):
-                    return signals.from_bits(int(line.split()[1], 16))
+        bits = _status(pid, b"SigIgn:") if has_proc() else []
     except OSError:  # ESRCH, ENOENT: it is gone; EMFILE
-        pass
-    return ()
+        bits = []
+    return signals.from_bits(int(bits[0], 16)) if bits else ()
 
 
 def user_ids(pid: int) -> tuple[int, ...]:
     """Give the real, effective, saved and file system uid of a process; () without /proc."""
     try:
-        with open(f"/proc/{pid}/status", "rb") as status:
-            for line in status:
-                if line.startswith(b"Uid:"):
-                    return tuple(int(uid) for uid in line.split()[1:])
+        if has_proc():
+            return tuple(int(uid) for uid in _status(pid, b"Uid:"))
     except OSError:  # ESRCH, ENOENT: it is gone; EMFILE
         pass
     return ()
@@ -337,6 +407,32 @@ def make_directory(path: str | bytes) -> None:
         os.mkdir(path)
     except FileExistsError:  # perhaps only since another rebound has just made it
         pass
+
+
+def is_identity(uid: int) -> bool:
+    """Whether a uid that the kernel tells of a peer stands for one user.
+
+    65534 is somebody's only where our user namespace knows every user; elsewhere, or without
+    /proc to say so, it may be anybody's from outside.
+    """
+    if uid != _OVERFLOW_UID:
+        return True
+    try:
+        with open("/proc/self/uid_map", "rb") as uid_map:
+            first, _outside, count = uid_map.read().split()
+    except (OSError, ValueError):  # no /proc; several ranges, or none
+        return False
+    return (int(first), int(count)) == (0, 0xFFFFFFFF)
+
+
+def is_root_or_us(uid: int) -> bool:
+    """Whether a peer with this uid may give us orders, or we trust its answers."""
+    return uid in (0, os.geteuid()) and is_identity(uid)
+
+
+def runs_as(pid: int, uid: int) -> bool:
+    """Whether one of the uids of a process is this one of a peer."""
+    return is_identity(uid) and uid in user_ids(pid)
 
 
 def oom_score_adj() -> int:
@@ -357,8 +453,10 @@ def set_oom_score_adj(value: int) -> None:
 def process_name(pid: int) -> str:
     """Give `postgres (pid 7)`, or `pid 7` where /proc does not tell."""
     try:
-        with open(f"/proc/{pid}/comm", "rb") as comm:
-            name = comm.read().decode(errors="replace").strip()
+        if has_proc():
+            with open(f"/proc/{pid}/comm", "rb") as comm:
+                name = comm.read().decode(errors="replace").strip()
+            return f"{name} (pid {pid})"
     except OSError:
-        return f"pid {pid}"
-    return f"{name} (pid {pid})"
+        pass
+    return f"pid {pid}"

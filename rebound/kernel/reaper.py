@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource  # noqa: F401  os.wait4 needs it, and without it loses whom it has just reaped
 
@@ -13,6 +14,32 @@ from rebound.kernel import linux
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
+"""What a seccomp profile answers with; of itself no wait does."""
+
+
+def check() -> None:
+    """Raise `OSError` if a seccomp profile refuses both wait4(2) and waitid(2)."""
+    try:
+        os.wait4(1, os.WNOHANG)  # PID 1 is nobody's child: none is reaped
+    except ChildProcessError:
+        pass
+    except OSError as error:
+        if not can_look():
+            text = f"cannot wait for processes: {error.strerror}"
+            raise OSError(error.errno, text) from None
+
+
+def can_look() -> bool:
+    """Whether a zombie can be looked at before it is reaped: if no seccomp profile refuses."""
+    try:
+        os.waitid(os.P_PID, 1, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        pass
+    except OSError:
+        return False
+    return True
 
 
 def reap(
@@ -28,12 +55,31 @@ def reap(
         found = _look(pid, look) if look else pid
         if found == 0:
             return None
-        ended, status, usage = os.wait4(-1 if found is None else found, os.WNOHANG)
+        try:
+            ended, status, usage = os.wait4(-1 if found is None else found, os.WNOHANG)
+        except OSError as error:
+            if error.errno not in _REFUSED:
+                raise
+            return _reap_by_waitid(found)
         if not ended:
             return None
         if not os.WIFSTOPPED(status):
             return Exited(ended, ExitStatus.from_wait(status), usage.ru_maxrss)
         _let_go(ended, os.WSTOPSIG(status))
+
+
+def _reap_by_waitid(pid: int | None) -> Exited | None:
+    """Reap where wait4(2) is refused; how much memory it took is not known then."""
+    kind = os.P_ALL if pid is None else os.P_PID
+    while found := os.waitid(kind, pid or 0, os.WEXITED | os.WNOHANG):
+        if found.si_code == os.CLD_TRAPPED:
+            _let_go(found.si_pid, found.si_status)
+        elif found.si_code == os.CLD_EXITED:
+            return Exited(found.si_pid, ExitStatus(code=found.si_status))
+        else:
+            dumped = found.si_code == os.CLD_DUMPED
+            return Exited(found.si_pid, ExitStatus(0, found.si_status, dumped))
+    return None
 
 
 def _look(pid: int | None, look: Callable[[int, ExitStatus], None]) -> int:
@@ -74,7 +120,7 @@ def stopped_by(pid: int) -> int:
     """Give the signal that stopped child `pid` since the last call; 0 if none did."""
     try:
         stop = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG)
-    except ChildProcessError:
+    except OSError:  # ECHILD; a seccomp profile refuses
         return 0
     if stop and stop.si_code == os.CLD_TRAPPED:
         _let_go(stop.si_pid, stop.si_status)

@@ -33,7 +33,8 @@ static bool is_beside(const char *self, char *script)
 		return false;
 	}
 	strcat(script, suffix);
-	return access(script, F_OK) == 0;
+	/* A profile may refuse to tell; then it is found out when the file is read. */
+	return access(script, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 /*

@@ -142,8 +142,8 @@ class NotifySocket:
         for level, kind, value in ancillary:
             if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_CREDENTIALS):
                 pid, uid = (int.from_bytes(value[at : at + 4], sys.byteorder) for at in (0, 4))
-                ours = uid in (0, os.geteuid()) or pid == self._command
-                return bool(pid) and (ours or uid in linux.user_ids(self._command))
+                ours = linux.is_root_or_us(uid) or pid == self._command
+                return bool(pid) and (ours or linux.runs_as(self._command, uid))
         return False
 
 

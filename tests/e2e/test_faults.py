@@ -11,7 +11,17 @@ import subprocess
 import psutil
 import pytest
 
-from tests.helpers import DEADLINE, NESTED, OTHER_USER, REBOUND, eventually, program, run
+from tests.helpers import (
+    DEADLINE,
+    NESTED,
+    OTHER_USER,
+    PID1,
+    REBOUND,
+    denied,
+    eventually,
+    program,
+    run,
+)
 
 ORPHAN = ["sh", "-c", "sleep 1000 & echo ready; exec sleep 2000"]
 
@@ -253,9 +263,67 @@ def test_drain_without_the_list_of_children(start):
     drains(start, inject("openat:error=ENOENT", paths=["/proc/thread-self/children"]))
 
 
+NO_PROC = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$0" "$@"']
+
+# A container that has started many processes.  A kernel whose pids end before is content, too.
+LATE = "(echo 100000 > /proc/sys/kernel/ns_last_pid) 2> /dev/null"
+LATE_WITHOUT_PROC = [*PID1, "sh", "-c", f'{LATE}; mount -t tmpfs none /proc && exec "$0" "$@"']
+
+
 def test_drain_without_proc(start):
-    no_proc = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$0" "$@"']
-    assert "no /proc here" in drains(start, no_proc)
+    assert "no /proc here" in drains(start, NO_PROC)
+
+
+def test_drain_without_proc_as_pid_1_with_pids_beyond_those_that_are_tried(start):
+    drains(start, LATE_WITHOUT_PROC)
+
+
+def test_the_stop_timeout_ends_what_cannot_be_found(start):
+    """The command, whose pid is known, and what it leaves behind; all ignore the stop."""
+    command = ["sh", "-c", "trap '' TERM; sleep 1000 & echo ready; exec sleep 2000"]
+    rebound = start("--stop-timeout", "300ms", *command, wrapper=LATE_WITHOUT_PROC)
+    rebound.wait_ready()
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 137
+
+
+@pytest.mark.parametrize("options", [[], ["--stop-timeout", "300ms"]])
+def test_what_cannot_be_found_is_said(start, options):
+    """Where it must not signal everybody: it waits, and with a limit leaves."""
+    wrapper = [*denied("waitid:EPERM"), *NO_PROC]
+    rebound = start("--log-format", "json", *options, *ORPHAN, wrapper=wrapper)
+    rebound.wait_ready()
+    (orphan,) = rebound.wait_until(lambda: orphan_of(rebound))
+    rebound.wait_until(lambda: any("2000" in c.cmdline() for c in rebound.children()))
+    rebound.send(signal.SIGTERM)
+    if not options:
+        rebound.wait_until(lambda: '"not_found"' in rebound.log)
+        assert orphan.is_running()
+        orphan.kill()
+    assert rebound.wait() == 143
+    assert ('"not_killed"' in rebound.log) == bool(options)
+    if options:
+        orphan.kill()
+
+
+@pytest.mark.parametrize("call", ["waitid", "wait4"])
+def test_drain_with_one_kind_of_wait_refused(start, call):
+    drains(start, denied(f"{call}:EPERM"))
+
+
+def test_pid_1_adopts_whether_it_is_a_subreaper_or_not():
+    """Nothing else that prctl(2) does is needed."""
+    result = run("-q", "true", wrapper=[*PID1, *denied("prctl:EPERM")])
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_without_a_look_before_a_run_is_reaped_its_group_is_left(start):
+    """Afterwards that number may be another group's."""
+    script = "[ $REBOUND_RESTARTS = 0 ] || exit 0; sleep 1000 & echo $!; exit 9"
+    rebound = start("-k", "sh", "-c", script, wrapper=denied("waitid:EPERM"))
+    rebound.wait_until(lambda: "asking" in rebound.log)
+    assert rebound.wait() == 0
+    assert rebound.log.count("waitid is refused") == 1
 
 
 def test_drain_with_the_proc_of_another_pid_namespace(start):

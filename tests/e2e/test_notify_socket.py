@@ -31,8 +31,7 @@ def directory(monkeypatch):
 
 def said(rebound, event):
     """What the log, in JSON, says of that."""
-    lines = map(json.loads, rebound.log.splitlines())
-    return [line["msg"] for line in lines if line["event"] == event]
+    return [line["msg"] for line in rebound.events(event)]
 
 
 def names(directory):

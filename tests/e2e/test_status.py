@@ -762,3 +762,14 @@ def test_the_command_inherits_none_of_it(start):
     rebound = start("--watchdog=1h", "sh", "-c", "ls -l /proc/self/fd; echo ready; exec sleep 1000")
     ready(rebound)
     assert "socket:" not in rebound.stdout
+
+
+def test_the_uid_of_strangers_gives_no_orders(start, tmp_path):
+    """In a user namespace without us, a rebound has the uid that we have there, too."""
+    env = {**os.environ, "REBOUND_RUN_DIR": str(tmp_path / "run")}
+    rebound = start("sleep", "1000", wrapper=["unshare", "--user"], env=env)
+    rebound.wait_until(lambda: list((tmp_path / "run").glob("[0-9]*.sock")))
+    assert psutil.Process(rebound.pid).uids().real == os.getuid() == 0
+    result = run("--restart-now", env=env)
+    assert result.returncode == 1
+    assert "restart requested" not in rebound.log

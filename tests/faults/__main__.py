@@ -1,4 +1,4 @@
-"""Make every system call of the table fail, and write a report: `nox -s faults`.
+"""Make every system call of the tables fail, and write a report: `nox -s faults`.
 
     python -m tests.faults [--report FILE] [--workers N] [WORD…]
 
@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.faults import table
+from tests.faults import denied, table
+from tests.faults.denied import Denial
 from tests.faults.scenarios import Result, first_calls, run_fault
+from tests.faults.table import Fault
 from tests.helpers import REBOUND
 
 
@@ -29,14 +31,14 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
-    chosen = [
-        fault for fault in table.faults() if all(word in str(fault) for word in options.words)
-    ]
-    for scenario in dict.fromkeys(fault.scenario for fault in chosen):
+    every = [*table.faults(), *denied.denials()]
+    chosen = [fault for fault in every if all(word in str(fault) for word in options.words)]
+    for scenario in dict.fromkeys(f.scenario for f in chosen if isinstance(f, Fault)):
         first_calls(scenario)  # one after the other, and once
+    denied.witness()
     results = []
     with ThreadPoolExecutor(options.workers) as pool:
-        for result in pool.map(run_fault, chosen):
+        for result in pool.map(_run, chosen):
             results.append(result)
             if result.problems:
                 print(f"{result.fault}: {'; '.join(result.problems)}", flush=True)
@@ -47,6 +49,10 @@ def main() -> int:
     options.report.write_text(text)
     print(text.partition("\n## ")[0])
     return any(result.problems for result in results)
+
+
+def _run(fault: Fault | Denial) -> Result:
+    return run_fault(fault) if isinstance(fault, Fault) else denied.run_denial(fault)
 
 
 def report(results: list[Result]) -> Iterator[str]:

@@ -28,6 +28,10 @@ from tests.faults import table
 from tests.faults.table import Fault
 from tests.helpers import NESTED, REBOUND, kill_family, program
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tests.faults.denied import Denial
+
 READY_DEADLINE = 20.0
 """Seconds for what must become ready; for what need not, it is not waited so long."""
 PATIENCE = 1.0
@@ -91,7 +95,7 @@ class Scenario:
 class Result:
     """What came of a fault."""
 
-    fault: Fault | None
+    fault: Fault | Denial | None
     outcome: str
     problems: list[str] = field(default_factory=list)
     log: str = ""

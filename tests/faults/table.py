@@ -156,6 +156,11 @@ ROWS = (
     Row("pidfd_open", "EMFILE ENOSYS", "backoff", whens=MADE_ONCE),
     Row("wait4", "EINTR", MOST),
     Row("wait4", "ECHILD", usual=LATE_STOP),
+    # Each does what the other may not.
+    Row("wait4", "EINTR EPERM ENOSYS", phase=SETUP, whens=MADE_ONCE),
+    Row("wait4", "EPERM EACCES ENOSYS", "service options health", whens=(ONCE, FOR_GOOD)),
+    Row("waitid", "EPERM ENOSYS", "service", whens=(ONCE, FOR_GOOD)),
+    Row("waitid", "EPERM ENOSYS", "options health terminal", phase=SETUP, whens=MADE_ONCE),
     Row("waitid", "EINTR", "options health"),
     Row("waitid", "ECHILD", "options health", LATE_STOP),
     # From glibc 2.41 on it is mostly a function of the vDSO.
@@ -201,12 +206,19 @@ ROWS = (
         phase=SETUP,
         many_calls=True,
     ),
-    Row("read", "EINTR EIO EISDIR ENOMEM", ALL),
+    # Without /proc to be read, children are looked for by their pids.
+    Row("read", "EINTR EIO EISDIR ENOMEM", ALL, many_calls=True),
     Row("pread64", "EIO EINTR ENODEV EOVERFLOW"),
     Row("lseek", "EINVAL ESPIPE EOVERFLOW ENXIO", MOST),
-    Row("close", "EBADF EINTR EIO ENOSPC EDQUOT", ALL, whens=(ONCE, AGAIN, LATER)),
+    Row(
+        "close",
+        "EBADF EINTR EIO ENOSPC EDQUOT",
+        ALL,
+        whens=(ONCE, AGAIN, LATER),
+        many_calls=True,
+    ),
     # Closed all the same, says close(2); not so by strace: then descriptors run out.
-    Row("close", "EIO", "service options", whens=(FOR_GOOD,)),
+    Row("close", "EIO", "service options", whens=(FOR_GOOD,), many_calls=True),
     Row("newfstatat", "EACCES ELOOP ENOENT ENOMEM ENOTDIR EOVERFLOW", MOST, leaves_socket=True),
     Row("ioctl", "EINVAL ENOTTY EFAULT EIO ESRCH", ALL),
     Row("write", "EAGAIN EBADF EDQUOT EFBIG EINTR EINVAL EIO ENOSPC EPERM EPIPE", "service"),

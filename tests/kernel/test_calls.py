@@ -10,14 +10,17 @@ import resource
 import select
 import signal
 import stat
+import subprocess
 import sys
 import types
 
+import pyseccomp
 import pytest
 
 from rebound.core.exitstatus import ExitStatus
 from rebound.kernel import libc, linux, reaper
 from rebound.kernel.loop import Loop
+from tests.helpers import PID1, REPOSITORY
 
 
 def child(work=lambda: None) -> int:
@@ -178,6 +181,15 @@ def test_a_list_of_strangers_is_not_believed(monkeypatch):
     assert linux.children() == [mine]
 
 
+def test_pids_beyond_the_first_are_tried_from_our_own_on(monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(linux, "has_proc", lambda: False)
+        patched.setattr(os, "getpid", lambda: 4_000_000)
+        tried = set(linux._candidates())
+    assert {2, 32_769, 4_000_000, 4_032_767} <= tried
+    assert len(tried) < 2**17  # there are 2**22
+
+
 def test_suspending_in_an_orphaned_group_returns_at_once():
     """No shell could continue us; the same holds for PID 1."""
     linux.block_signals()
@@ -266,6 +278,63 @@ def test_without_descriptors_each_handler_may_have_something_to_do(loop):
     assert (received, ready) == ([], [handler])
 
 
+# --- A /proc that is not ours ---------------------------------------------------------------
+
+SAME_NUMBER = """
+import ctypes, os, sys
+from rebound.kernel import linux
+
+def last_pid(value):
+    with open("/proc/sys/kernel/ns_last_pid", "w") as file:  # of the writer's own PID namespace
+        file.write(str(value))
+
+assert linux.has_proc() and linux.process_name(1) == "sh (pid 1)"
+ctypes.CDLL(None).unshare(0x20000000)  # CLONE_NEWPID: from the next child on
+reading, writing = os.pipe()
+if os.fork():
+    last_pid(5000)
+    os.write(writing, b"go on")
+    sys.exit(os.wait()[1])
+os.read(reading, 5)
+last_pid(5000)
+if os.fork():
+    sys.exit(os.wait()[1])
+assert os.readlink("/proc/self") == str(os.getpid()) == "5001"
+assert not linux.has_proc()
+assert (linux.process_name(1), linux.user_ids(1)) == ("pid 1", ())
+"""
+
+
+def test_the_proc_of_another_namespace_where_we_have_the_same_number():
+    """By chance, which is not so small where both are containers with few processes."""
+    script = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, "-c", SAME_NUMBER]
+    result = subprocess.run([*PID1, *script], capture_output=True, text=True, cwd=REPOSITORY)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+IDENTITIES = """
+import os
+from rebound.kernel import linux
+print(os.geteuid(), *(linux.is_root_or_us(uid) for uid in (0, 65534)), linux.is_identity(1000))
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "known"),
+    [
+        (["setpriv", "--reuid=65534", "--clear-groups"], "65534 True True True"),
+        (["unshare", "--user"], "65534 True False True"),
+        (["unshare", "--user", "--map-user=65534"], "65534 True False True"),
+        (["unshare", "--user", "--map-root-user"], "0 True False True"),
+    ],
+)
+def test_the_uid_of_all_whom_our_user_namespace_does_not_know(place, known):
+    """It is somebody's own only where there is no such user."""
+    command = [*place, sys.executable, "-c", IDENTITIES]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    assert (result.stdout.strip(), result.stderr) == (known, "")
+
+
 # --- Refusals ---------------------------------------------------------------------------
 
 
@@ -286,7 +355,7 @@ def test_a_signal_for_nobody_is_an_error_that_is_returned():
 
 
 def test_without_descriptors_the_children_are_found_all_the_same():
-    """By their pids, which are few where it matters: in a container."""
+    """By their pids, of which the most likely are tried."""
     zombie = child()
     ended(zombie)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -298,7 +367,7 @@ def test_without_descriptors_the_children_are_found_all_the_same():
             libc.unix_socket()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert found == ([zombie] if zombie <= linux._FIRST_PIDS else [])
+    assert found == [zombie]
     assert (name, ids) == (f"pid {zombie}", ())
 
 
@@ -321,3 +390,78 @@ def test_a_ctypes_that_could_not_be_read_is_not_kept(monkeypatch):
     with pytest.raises(ImportError, match="ctypes"):
         importlib.import_module("rebound.kernel.libc")
     assert importlib.import_module("rebound.kernel.libc").sigqueue
+
+
+def refuse(*calls):
+    """Have a seccomp profile refuse calls, from here on and for good."""
+    profile = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    for call in calls:
+        profile.add_rule(pyseccomp.ERRNO(errno.EPERM), call)
+    profile.load()
+
+
+@pytest.mark.parametrize("refused", ["waitid", "wait4"])
+def test_either_wait_is_enough(refused):
+    alive, first, second = child(signal.pause), child(), child()
+    ended(first)
+    ended(second)
+    os.kill(alive, signal.SIGUSR1)
+    ended(alive)
+    refuse(refused)
+    reaper.check()
+    assert reaper.can_look() == (refused == "wait4")
+    assert linux.has_children()
+    assert sorted(linux.children(known={second})) == [alive, first]
+    assert reaper.reap(second).status == ExitStatus(code=7)
+    with pytest.raises(ChildProcessError):
+        reaper.reap(second)
+    ends = {end.pid: end.status for end in (reaper.reap(), reaper.reap())}
+    assert ends == {first: ExitStatus(code=7), alive: ExitStatus(signal=signal.SIGUSR1)}
+    assert not linux.has_children()
+
+
+def test_reaping_by_waitid_takes_nothing_that_runs():
+    refuse("wait4")
+    child(signal.pause)
+    assert reaper.reap() is None
+
+
+def test_without_any_wait_there_is_no_start():
+    refuse("wait4", "waitid")
+    with pytest.raises(OSError, match="cannot wait for processes: Operation not permitted"):
+        reaper.check()
+
+
+def test_without_waitid_and_without_a_list_no_child_is_known(monkeypatch):
+    """Nor is any taken for one: whoever has that pid may be a stranger."""
+    pid = child(signal.pause)
+    refuse("waitid")
+    monkeypatch.setattr(linux, "_listed_children", lambda: None)
+    assert linux.children() == []
+    assert linux.has_children()  # that there is none is not known
+    assert reaper.stopped_by(pid) == 0
+
+
+def test_only_pid_1_signals_everybody():
+    assert not linux.send_to_all(signal.SIGCONT)
+
+
+def test_nobody_is_signalled_who_could_not_be_told_from_everybody():
+    """A getpid(2) that is refused says -1."""
+    os.setsid()  # in an orphaned group nobody is stopped
+    bystander = child(signal.pause)
+
+    def signals_somebody():
+        refuse("getpid")
+        linux.suspend(signal.SIGTSTP)
+        os._exit(linux.send_to_all(signal.SIGKILL))
+
+    assert os.waitpid(child(signals_somebody), 0)[1] == 0
+    assert os.waitpid(bystander, os.WNOHANG | os.WUNTRACED) == (0, 0)
+
+
+def test_where_nobody_tells_we_may_lead_the_session():
+    os.setsid()
+    refuse("getsid", "tgkill")
+    assert linux.is_session_leader()
+    linux.suspend(signal.SIGTSTP)
