@@ -262,7 +262,7 @@ ROWS = (
         phase=SETUP,
     ),
     Row("newfstatat", "EOVERFLOW ENOMEM", "logfile", (CARRIES_ON, OWN_ERROR), phase=SETUP),
-    Row("close", "EIO ENOSPC EDQUOT", "logfile", whens=(ONCE, AGAIN, LATER)),
+    Row("close", "EIO ENOSPC EDQUOT", "logfile", whens=(ONCE, AGAIN, LATER), many_calls=True),
     Row("write", "EAGAIN EDQUOT EFBIG EINTR EIO ENOSPC EPIPE", "logfile"),
     # --- The socket for --status
     Row(
