@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from rebound.core.config import Config
 from rebound.core.exitstatus import StatusSet
-from rebound.supervisor import supervise
+from rebound.library import supervise
 
 __version__ = "1.1.0"
 __all__ = ["Config", "StatusSet", "supervise"]

@@ -460,3 +460,11 @@ def process_name(pid: int) -> str:
     except OSError:
         pass
     return f"pid {pid}"
+
+
+def chance() -> float:
+    """Return a number from 0 to 1; 0 where the kernel gives no random one."""
+    try:
+        return os.urandom(1)[0] / 255
+    except (OSError, NotImplementedError):  # neither getrandom(2) nor /dev/urandom
+        return 0.0

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from rebound.core.config import Config
+
     FileActions = Sequence[tuple[Any, ...]]
 
 # The last two only of the socket for the run: socket(2), epoll_ctl(2).
@@ -147,6 +149,16 @@ class ScoredSpawner(Spawner):
                 linux.set_oom_score_adj(before)
             except OSError as error:
                 self._say(f"cannot set oom_score_adj back to {before}: {error.strerror}")
+
+
+def make(
+    words: Sequence[str], starter: Starter, config: Config, say: Callable[[str], None]
+) -> Spawner:
+    """Return the spawner of the command, as its options say."""
+    own_group, score = config.in_own_group, config.oom_score_adj
+    if score is None:
+        return Spawner(words, starter, own_group=own_group)
+    return ScoredSpawner(words, starter, own_group=own_group, oom_score_adj=score, say=say)
 
 
 def is_out_of_means(error: OSError) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 
 from rebound.core import events, signals
+from rebound.core.part import Part
 from rebound.kernel import linux, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from rebound.core.events import Exited
     from rebound.core.exitstatus import ExitStatus
     from rebound.kernel.log import Log
     from rebound.kernel.loop import Loop
@@ -21,8 +23,10 @@ _LONGEST_OUTPUT = 4096
 _PIPE_SIZE = 65536
 
 
-class Checker:
+class Checker(Part):
     """Starts the health command; what it says is logged with -v, else goes to /dev/null."""
+
+    needs_waitid = True
 
     def __init__(
         self,
@@ -40,7 +44,7 @@ class Checker:
         self._reader = -1
         self._output = b""
         self.pid = 0
-        """0 when none runs."""
+        self.actions = {events.CheckHealth: self.start, events.KillCheck: self.kill}
 
     def start(self, _action: events.CheckHealth) -> events.Event | None:
         """Start it."""
@@ -63,8 +67,19 @@ class Checker:
             linux.send(-self.pid, signals.SIGKILL)
             linux.send(self.pid, signals.SIGKILL)
 
-    def ended(self, status: ExitStatus) -> None:
-        """Take note that it was reaped."""
+    def dying(self, pid: int, _status: ExitStatus) -> None:
+        """Kill what it has left in its group, while that cannot be another one's."""
+        if pid == self.pid:
+            self.kill()
+
+    def reaped(self, ended: Exited) -> bool:
+        """Take the result, if it was the check."""
+        if ended.pid != self.pid:
+            return False
+        self._ended(ended.status)
+        return True
+
+    def _ended(self, status: ExitStatus) -> None:
         self.pid = 0
         if self._reader >= 0:
             self._read()

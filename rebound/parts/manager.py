@@ -5,14 +5,16 @@ from __future__ import annotations
 import _socket
 import os
 
+from rebound.core.events import TellManager
+from rebound.core.part import Part
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rebound.core import events
     from rebound.kernel.log import Log
     from rebound.kernel.loop import Loop
 
 
-class Manager:
+class Manager(Part):
     """Sends sd_notify(3) messages to `address`, the value of NOTIFY_SOCKET.
 
     What cannot be sent at once is kept, the last of each kind: READY=1 must not get lost.
@@ -22,6 +24,7 @@ class Manager:
     def __init__(self, address: bytes, loop: Loop, log: Log) -> None:
         if not address.startswith((b"@", b"/")):
             raise OSError("neither a path nor @name")
+        self.actions = {TellManager: self.tell}
         self._loop = loop
         self._log = log
         self._unsent: dict[str, str] = {}
@@ -34,7 +37,7 @@ class Manager:
             self._socket.close()
             raise
 
-    def tell(self, action: events.TellManager) -> None:
+    def tell(self, action: TellManager) -> None:
         """Send assignments, a line each."""
         for line in action.text.split("\n"):
             name, _, value = line.partition("=")

@@ -8,6 +8,7 @@ import sys
 import time
 
 from rebound.core import events, notify
+from rebound.core.part import NotPrepared, Part
 from rebound.kernel import linux
 
 TYPE_CHECKING = False
@@ -33,7 +34,7 @@ _MOST_LEFTOVERS = 100
 _S_IFMT, _S_IFSOCK, _S_IXOTH = 0o170000, 0o140000, 0o001  # inode(7)
 
 
-class NotifySocket:
+class NotifySocket(Part):
     """A new socket for each run, so that no run is credited with another one's messages.
 
     It has a path in the run directory, since not all clients know abstract names.  Each run
@@ -44,8 +45,14 @@ class NotifySocket:
     """
 
     def __init__(
-        self, directory: str, loop: Loop, log: Log, step: Callable[[events.Event], None]
+        self,
+        directory: str,
+        watchdog: float,
+        loop: Loop,
+        log: Log,
+        step: Callable[[events.Event], None],
     ) -> None:
+        self._watchdog = watchdog
         self._directory = directory
         self._loop = loop
         self._log = log
@@ -55,11 +62,42 @@ class NotifySocket:
         self._command = 0
         self._told_why_abstract = False
 
-    def open(self, environment: dict[bytes, bytes], watchdog: float) -> None:
+    def prepare(self, environment: dict[bytes, bytes]) -> None:
         """Make the socket for the next run, and tell the environment of it.
 
-        Raises `OSError`: EMFILE, ENFILE, ENOMEM.
+        Raises `NotPrepared`.
         """
+        try:
+            self._open(environment)
+        except Exception as error:
+            # EMFILE, ENFILE, ENOMEM; a seccomp profile's EACCES; MemoryError.
+            why = getattr(error, "strerror", None) or repr(error)
+            raise NotPrepared(f"no NOTIFY_SOCKET: {why}") from None
+
+    def began(self, pid: int) -> None:
+        """Take messages from now on, of this run."""
+        self._command = pid
+
+    def started(self) -> None:
+        """Remove the sockets of rebounds that were killed."""
+        if self._path:
+            _remove_leftovers(os.path.dirname(self._path))
+
+    def gone(self) -> None:
+        """End the run's: messages that still wait are gone."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket, and remove its path."""
+        self._command = 0
+        if self._socket:
+            self._loop.close_watched(self._socket.detach())
+            self._socket = None
+        if self._path:
+            _remove(self._path)
+            self._path = b""
+
+    def _open(self, environment: dict[bytes, bytes]) -> None:
         self.close()
         kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
         self._socket = _socket.socket(_socket.AF_UNIX, kind)
@@ -72,38 +110,8 @@ class NotifySocket:
             address = _bind_abstract(self._socket)
         self._loop.watch(self._socket.fileno(), self._take_messages)
         environment[b"NOTIFY_SOCKET"] = address
-        environment[b"WATCHDOG_USEC"] = b"%d" % round(watchdog * 1e6)
+        environment[b"WATCHDOG_USEC"] = b"%d" % round(self._watchdog * 1e6)
         environment.pop(b"WATCHDOG_PID", None)  # if there is one, it is meant for rebound
-
-    def begin(self, command: int) -> None:
-        """Take messages from now on; `command` is the pid of the run."""
-        self._command = command
-
-    def close(self) -> None:
-        """End the run's: messages that still wait are gone."""
-        self._command = 0
-        if self._socket:
-            self._loop.close_watched(self._socket.detach())
-            self._socket = None
-        if self._path:
-            _remove(self._path)
-            self._path = b""
-
-    def remove_leftovers(self) -> None:
-        """Remove the sockets of rebounds that were killed, once the command has started."""
-        if not self._path:
-            return
-        directory = os.path.dirname(self._path)
-        try:
-            names = [name for name in os.listdir(directory) if _is_name(name)]
-            probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
-        except OSError:  # EMFILE, ENFILE, ENOMEM; EACCES
-            return
-        for name in names[:_MOST_LEFTOVERS]:
-            path = os.path.join(directory, name)
-            if _is_left_over(path, probe):
-                _remove(path)
-        linux.close(probe.detach())
 
     def _say_why_abstract(self, error: Exception) -> None:
         if self._told_why_abstract:
@@ -220,3 +228,16 @@ def _remove(path: bytes) -> None:
         os.unlink(path)
     except OSError:  # ENOENT; EROFS, EACCES: it stays, and nobody answers there
         pass
+
+
+def _remove_leftovers(directory: bytes) -> None:
+    try:
+        names = [name for name in os.listdir(directory) if _is_name(name)]
+        probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    except OSError:  # EMFILE, ENFILE, ENOMEM; EACCES
+        return
+    for name in names[:_MOST_LEFTOVERS]:
+        path = os.path.join(directory, name)
+        if _is_left_over(path, probe):
+            _remove(path)
+    linux.close(probe.detach())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+from rebound.core import signals
+from rebound.core.events import Exited
+from rebound.core.part import Part
 from rebound.kernel import linux
 
 _PROC = "/proc/self"
@@ -12,7 +15,7 @@ _LONGEST = 4096
 """Bytes: more than the kernel writes into either file of counters."""
 
 
-class OomKills:
+class OomKills(Part):
     """Reads the kernel's counter; where there is none, it never grows.
 
     It counts a process before that is sent SIGKILL (mm/oom_kill.c).  With cgroup v2 the
@@ -27,21 +30,27 @@ class OomKills:
                 self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:  # no /proc; the root cgroup of v2 has no counter; EMFILE
             pass
-        self.mark()
+        self.settled()
 
-    def mark(self) -> None:
-        """Begin to look for growth from here; what is there is read, and parsed if it matters."""
+    def settled(self) -> None:
+        """Begin to look for growth with this run; what is read is parsed only if it matters."""
         self._before = self._counters()
         self._claimed = 0
 
-    def have_grown(self) -> bool:
-        """Whether the counter has grown since the last `mark`."""
-        return parse_count(self._counters()) > parse_count(self._before) + self._claimed
+    def killed(self, ended: Exited) -> Exited:
+        """Say whether it was the out-of-memory killer."""
+        if not self._have_grown():
+            return ended
+        return Exited(ended.pid, ended.status, ended.max_rss, True)
 
-    def claim(self) -> None:
-        """Take one kill out of the growth: it was, or may have been, another process's."""
-        if self.have_grown():
+    def reaped(self, ended: Exited) -> bool:
+        """Take one kill out of the growth: it was, or may have been, this other process's."""
+        if ended.status.signal == signals.SIGKILL and self._have_grown():
             self._claimed += 1
+        return False
+
+    def _have_grown(self) -> bool:
+        return parse_count(self._counters()) > parse_count(self._before) + self._claimed
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,170 @@
+"""The command: one run after the other, its pid and pidfd, its environment, its signals."""
+
+from __future__ import annotations
+
+from rebound.core import signals
+from rebound.core.events import Event, ExecFailed, Exited, ForkFailed, SignalRefused, Started
+from rebound.core.exitstatus import EXEC_FAILED, ExitStatus
+from rebound.core.part import NotPrepared
+from rebound.kernel import linux, spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rebound.core.events import SignalCommand, Start
+    from rebound.core.part import Part
+    from rebound.kernel.log import Log
+    from rebound.kernel.loop import Loop
+
+
+class Command:
+    """At most one run at a time.  `environment` is that of the next one, and changes.
+
+    `exited` is called when the pidfd tells that the run may be reaped; `guard` calls what
+    must not keep us from going on.
+    """
+
+    def __init__(
+        self,
+        spawner: spawn.Spawner,
+        environment: dict[bytes, bytes],
+        log: Log,
+        loop: Loop,
+        parts: Sequence[Part],
+    ) -> None:
+        self.pid: int | None = None
+        """None as soon as it is reaped."""
+        self.last_pid = 0
+        """The same, of the last run; 0 before the first."""
+        self.signal_group = False
+        """Whether signals go to its whole process group."""
+        self.exited: Callable[[], None] = lambda: None
+        self.guard: Callable[[Callable[[], None]], None] = lambda call: call()
+        self._spawner = spawner
+        self._environment = environment
+        self._log = log
+        self._loop = loop
+        self._parts = parts
+        self._pidfd: int | None = None
+        self._is_pidfd_refused = False
+        self._is_kill_sent = False
+
+    # --- A run ------------------------------------------------------------------------
+
+    def start(self, action: Start) -> Event:
+        """Begin a run.  Each start leads to an event, whatever raises."""
+        try:
+            self._environment[b"REBOUND_RESTARTS"] = b"%d" % action.restarts
+            if action.last_exit:
+                self._environment[b"REBOUND_LAST_EXIT"] = action.last_exit.encode()
+            for part in self._parts:
+                part.prepare(self._environment)
+            pid = self._spawner.spawn(self._environment)
+        except Exception as error:
+            self._tell_gone()
+            return _failure(error)
+        self.pid = self.last_pid = pid
+        self._is_kill_sent = False
+        # The run has begun, whatever else fails.
+        self.guard(self._attend)
+        return Started(pid)
+
+    def _attend(self) -> None:
+        pid = self.last_pid
+        for part in self._parts:
+            part.began(pid)
+        # vfork(2) has woken us in the middle of the command's exec, often on the same CPU.
+        # Let it go on first: all that is left to do here can wait.
+        linux.yield_cpu()
+        self._watch(pid)
+        for part in self._parts:
+            part.settled()
+
+    def _watch(self, pid: int) -> None:
+        try:
+            pidfd = linux.open_pidfd(pid)
+        except OSError as error:
+            if not self._is_pidfd_refused:
+                text = f"pidfd_open: {error.strerror}, going on with SIGCHLD alone"
+                self._log.write("info", "no_pidfd", text)
+                self._is_pidfd_refused = True
+            return
+        try:
+            self._loop.watch(pidfd, self.exited)
+        except OSError:  # ENOMEM, ENOSPC (max_user_watches): SIGCHLD does
+            linux.close(pidfd)
+            return
+        self._pidfd = pidfd
+
+    def unwatch(self) -> None:
+        """Let go of the pidfd: once the process has ended it stays readable."""
+        if self._pidfd is not None:
+            self._loop.close_watched(self._pidfd)
+            self._pidfd = None
+
+    def ended(self, exited: Exited) -> Exited:
+        """Take note that the run was reaped; return what is known of it."""
+        self.pid = None
+        # The run has ended, whatever else fails.
+        self.guard(self._leave)
+        if exited.status.signal == signals.SIGKILL and not self._is_kill_sent:
+            for part in self._parts:
+                exited = part.killed(exited)
+        return exited
+
+    def _leave(self) -> None:
+        self._log.expect_half_a_line()
+        self.unwatch()
+        self._tell_gone()
+
+    def _tell_gone(self) -> None:
+        for part in self._parts:
+            self.guard(part.gone)
+
+    # --- Signals ----------------------------------------------------------------------
+
+    def signal(self, action: SignalCommand) -> Event | None:
+        """Send it a signal, if it runs; return `SignalRefused` if that is not permitted."""
+        pid, signo = self.pid, action.signo
+        if pid is None:
+            return None
+        self._is_kill_sent |= signo == signals.SIGKILL
+        error = self._send(pid, signo, action.value)
+        if error is None:
+            return None
+        text = f"cannot send {signals.describe(signo)} to child (pid {pid}): {error.strerror}"
+        fields = {"signal": signals.name(signo), "pid": pid, "error": error.strerror}
+        self._log.write("error", "signal_failed", text, fields)
+        # SIGCONT follows another one, which is what counts.
+        refused = isinstance(error, PermissionError) and signo != signals.SIGCONT
+        return SignalRefused() if refused else None
+
+    def _send(self, pid: int, signo: int, value: int | None) -> OSError | None:
+        if self.signal_group:
+            # A command that has left its group is still to be told.
+            return linux.send(-pid, signo) and linux.send(pid, signo)
+        if value is not None:
+            return linux.queue(pid, signo, value)
+        return linux.send(pid, signo)
+
+    def got_from_terminal(self, signo: int) -> bool:
+        """Whether it, too, was sent a signal that a terminal has sent us."""
+        if self.pid is None or not linux.shares_our_group(self.pid):
+            return False
+        return signo != signals.SIGHUP or not linux.is_session_leader()
+
+    def expect_kill(self) -> None:
+        """Take note that it is killed with all others."""
+        self._is_kill_sent = True
+
+
+def _failure(error: Exception) -> Event:
+    """Return what a failed start means: no means for it, or a command that cannot be executed."""
+    if isinstance(error, ValueError):  # a word that no system takes
+        return ExecFailed(str(error), ExitStatus(code=EXEC_FAILED))
+    if isinstance(error, OSError) and not spawn.is_out_of_means(error):
+        return ExecFailed(error.strerror or str(error), spawn.exec_failure(error))
+    if isinstance(error, NotPrepared):
+        return ForkFailed(str(error))
+    return ForkFailed(getattr(error, "strerror", None) or repr(error))  # also a MemoryError

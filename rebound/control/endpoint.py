@@ -1,0 +1,81 @@
+"""The socket of this rebound, from the first start to the end; its server is loaded on demand."""
+
+from __future__ import annotations
+
+from rebound.control.runsocket import RunSocket
+from rebound.core.part import Part
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rebound.control.server import Control
+    from rebound.core.events import Event, RestartAnswered
+    from rebound.kernel.log import Log
+    from rebound.kernel.loop import Loop
+
+
+class Endpoint(Part):
+    """Takes whoever asks.  `describe` gives the fields of an answer.
+
+    Raises `OSError` where the socket cannot be made: a read-only root, another user's
+    directory, no descriptor left.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        loop: Loop,
+        log: Log,
+        describe: Callable[[], dict[str, object]],
+        step: Callable[[Event], None],
+    ) -> None:
+        self._loop = loop
+        self._log = log
+        self._describe = describe
+        self._step = step
+        self._control: Control | None = None
+        self._socket: RunSocket | None = RunSocket(directory)
+        try:
+            loop.watch(self._socket.fd, self._serve)
+        except OSError:
+            self._socket.close()
+            raise
+        from rebound.core.events import RestartAnswered
+
+        self.actions = {RestartAnswered: self._answer_restart}
+
+    def close(self) -> None:
+        """Close all connections, and remove the socket."""
+        if self._control:
+            self._control.close()
+            self._control = None
+        if self._socket:
+            # The spare descriptor of `control` is one of the same socket.
+            self._loop.ignore(self._socket.fd)
+            self._socket.close()
+            self._socket = None
+
+    def _serve(self) -> None:
+        """Take the clients that wait, or close the socket: the loop must not spin."""
+        if not self._socket:
+            return
+        try:
+            served = self._server(self._socket.fd).accept()
+        except (ImportError, OSError):  # not even a descriptor to load it
+            served = False
+        if not served:
+            self._log.write("error", "no_control", "no descriptor left, --status ends here")
+            self.close()
+
+    def _server(self, fd: int) -> Control:
+        if self._control is None:
+            from rebound.control import status  # noqa: F401  while there is a descriptor for it
+            from rebound.control.server import Control
+
+            self._control = Control(fd, self._loop, self._describe, self._step)
+        return self._control
+
+    def _answer_restart(self, action: RestartAnswered) -> None:
+        if self._control:
+            self._control.answer_restart(action)

@@ -1,0 +1,59 @@
+"""What a signal means that rebound itself was sent."""
+
+from __future__ import annotations
+
+from rebound.core import signals
+from rebound.core.events import Event, SignalReceived, StopRequested
+from rebound.core.restart import STOP_SIGNALS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+JOB_CONTROL_SIGNALS = (signals.SIGTSTP, signals.SIGTTIN, signals.SIGTTOU)
+"""By default they stop a process."""
+
+_OF_TERMINALS = (
+    *JOB_CONTROL_SIGNALS,
+    signals.SIGHUP,
+    signals.SIGINT,
+    signals.SIGQUIT,
+    signals.SIGCONT,
+    signals.SIGWINCH,
+)
+
+
+class Incoming:
+    """Tells stops from other signals, by `--stop-signal` and by what was ignored at the start.
+
+    Ignored is what a shell sets for a job with &, or nohup: nobody's wish.  Such a signal is
+    passed on, and the command goes on ignoring it unless it has a handler.  But it is no stop,
+    unless it is named.
+    """
+
+    def __init__(self, named: AbstractSet[int], ignored: AbstractSet[int]) -> None:
+        unwanted = ignored - named
+        self._stops = (named | STOP_SIGNALS) - unwanted
+        self._is_hang_up_heeded = signals.SIGHUP not in unwanted
+
+    @staticmethod
+    def may_be_of_terminal(signo: int) -> bool:
+        """Whether a signal that the kernel sent may be a terminal's."""
+        return signo in _OF_TERMINALS
+
+    def event_of(
+        self, signo: int, value: int | None, *, by_terminal: bool, hung_up: bool, delivered: bool
+    ) -> Event | None:
+        """Return the event that a signal is; None if the command has it already.
+
+        `value` is that of sigqueue(3).  `by_terminal`: a key, or a terminal's change.  `hung_up`:
+        the terminal is gone.  `delivered`: the terminal has sent it to the command, too.
+        """
+        if self._is_stop(signo, by_terminal=by_terminal, hung_up=hung_up):
+            return StopRequested(signo, delivered)
+        return None if delivered else SignalReceived(signo, value)
+
+    def _is_stop(self, signo: int, *, by_terminal: bool, hung_up: bool) -> bool:
+        if signo == signals.SIGWINCH and by_terminal:
+            return False  # somebody has resized the window
+        return signo in self._stops or (hung_up and self._is_hang_up_heeded)
