@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from rebound.adopted import Adopted
 from rebound.core.events import ChildrenReaped, Event, Exited, NoChildren, NoneKillable
 from rebound.core.exitstatus import UNKNOWN, ExitStatus
 from rebound.kernel import linux, reaper
@@ -13,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rebound.adopted import Adopted
     from rebound.command import Command
     from rebound.core.events import AskAdopted, KillChildren, SignalChildren
     from rebound.core.part import Part
@@ -39,12 +39,28 @@ class Children:
         self.is_reaping_due = False
         """Whether some may have ended."""
         self._command = command
-        self._adopted = Adopted(log)
+        self._adopted_or_none: Adopted | None = None
         self._parts = parts
         self._log = log
         self._step = step
         self._looks = False
         self._adopted_ended_at = 0.0
+
+    @property
+    def _adopted(self) -> Adopted:
+        """What is known of those that were adopted; loaded once the command has started."""
+        if self._adopted_or_none is None:
+            from rebound.adopted import Adopted
+
+            self._adopted_or_none = Adopted(self._log)
+        return self._adopted_or_none
+
+    def prepare(self) -> None:
+        """Load what takes a free descriptor while there is one; without, it is tried again."""
+        try:
+            self._adopted.forget(0)
+        except (ImportError, OSError):
+            pass
 
     def look_before_reaping(self) -> None:
         """Show each child that has ended to the parts while nobody else can get its pid."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from rebound.core import signals
 from rebound.core.events import Event, ExecFailed, Exited, ForkFailed, SignalRefused, Started
 from rebound.core.exitstatus import EXEC_FAILED, ExitStatus
-from rebound.core.part import NotPrepared
 from rebound.kernel import linux, spawn
 
 TYPE_CHECKING = False
@@ -165,6 +164,4 @@ def _failure(error: Exception) -> Event:
         return ExecFailed(str(error), ExitStatus(code=EXEC_FAILED))
     if isinstance(error, OSError) and not spawn.is_out_of_means(error):
         return ExecFailed(error.strerror or str(error), spawn.exec_failure(error))
-    if isinstance(error, NotPrepared):
-        return ForkFailed(str(error))
     return ForkFailed(getattr(error, "strerror", None) or repr(error))  # also a MemoryError

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 
-from rebound import assembly
 from rebound.children import Children
 from rebound.command import Command
 from rebound.core import events, narrate, signals
@@ -31,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
+    from rebound import assembly
     from rebound.core.part import Part
+    from rebound.core.watch import Watch
     from rebound.kernel.loop import Signal
 
 _MISTAKES_COUNT = 60.0
@@ -62,8 +63,13 @@ class Supervisor:
         self._last_mistake = 0.0
         self._must_pause = False
 
+        watches: list[type[Watch]] = []
+        if not config.is_plain:
+            from rebound import assembly
+
+            watches = assembly.watches(config)
         policy = RestartPolicy(config, linux.chance)
-        self._service = Service(words[0], config, policy, assembly.watches(config))
+        self._service = Service(words[0], config, policy, watches)
         self._parts: list[Part] = []
         starter = spawn.Starter(inherited, self._say_no_posix_spawn)
         spawner = spawn.make(words, starter, config, self._say_error)
@@ -83,20 +89,27 @@ class Supervisor:
             events.KillChildren: self._children.kill,
             events.TellManager: lambda _action: None,  # unless there is one
         }
-        self._context = assembly.Context(
-            config,
-            variables,
+        self._starter = starter
+        self._variables = variables
+        if not config.is_plain:
+            self._add(assembly.before_the_first_start(self._context()))
+            self._look_before_reaping()
+
+    def _context(self) -> assembly.Context:
+        from rebound import assembly
+
+        return assembly.Context(
+            self._config,
+            self._variables,
             self._log,
             self._loop,
-            starter,
+            self._starter,
             self._terminal,
             self._service,
             self._command,
             self._children,
             self._step,
         )
-        self._add(assembly.before_the_first_start(self._context))
-        self._look_before_reaping()
 
     def _add(self, parts: Iterable[Part]) -> None:
         for part in parts:
@@ -131,14 +144,21 @@ class Supervisor:
                     self._must_pause = False
                     linux.pause(min(self._mistakes / 100, 1.0))
             if self._service.exit_status:
-                self._leave_message()
+                self._guard(self._leave_message)
         finally:
             self._close()
         return self._service.exit_status
 
     def _first_turn(self) -> None:
         self._step(events.Begin())
-        self._add(assembly.after_the_first_start(self._context))
+        # What follows can wait until the command has started.
+        self._children.prepare()
+        try:
+            from rebound import assembly
+        except (ImportError, OSError) as error:  # even to load it takes a free descriptor
+            self._log.write("debug", "no_control", f"no socket for --status: {error}")
+            return
+        self._add(assembly.after_the_first_start(self._context()))
         for part in self._parts:
             self._guard(part.started)
 
@@ -191,6 +211,8 @@ class Supervisor:
     def _leave_message(self) -> None:
         path = self._config.termination_log
         if path and (path != TERMINATION_LOG or os.path.exists(path)):  # mostly there is none
+            from rebound import assembly
+
             assembly.leave_message(path, self._service.explain_end(time.monotonic()), self._log)
 
     def _close(self) -> None:

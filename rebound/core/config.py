@@ -160,6 +160,12 @@ class Config(Record):
                 _check(field, value)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether a run needs no watch, and nothing beside its process."""
+        asks = self.watchdog is not None or self.health_command or self.notify
+        return not (asks or self.in_own_group)
+
+    @property
     def in_own_group(self) -> bool:
         """Whether the command gets its own process group."""
         return self.own_group or self.signal_group or self.kill_group

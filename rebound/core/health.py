@@ -15,7 +15,7 @@ from rebound.core.events import (
     say,
 )
 from rebound.core.exitstatus import UNHEALTHY, ExitStatus
-from rebound.core.runs import TERM_PATIENCE
+from rebound.core.runs import TERM_PATIENCE, EndRun, Run
 from rebound.core.states import (
     BACKOFF,
     CLEARING,
@@ -26,7 +26,7 @@ from rebound.core.states import (
     RUNNING,
     STOPPING,
 )
-from rebound.core.watch import EndRun, Run, Watch
+from rebound.core.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

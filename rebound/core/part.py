@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     """Carries out an action; returns what it has led to at once, if anything."""
 
 
-class NotPrepared(Exception):
-    """A run cannot be prepared: worth another try.  The text says what was not to be had."""
-
-
 class Part:
     """Base of the parts.  By itself a part does nothing.
 
@@ -34,7 +30,7 @@ class Part:
     """Whether `dying` or `child_changed` does anything: only who needs it pays for the call."""
 
     def prepare(self, environment: dict[bytes, bytes]) -> None:
-        """Prepare the next run, and its environment.  Raises `NotPrepared`."""
+        """Prepare the next run, and its environment.  Raises `NoProcess`."""
 
     def began(self, pid: int) -> None:
         """Take note that the run has begun, as process `pid`."""

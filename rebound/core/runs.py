@@ -23,10 +23,10 @@ from rebound.core.events import (
     say,
 )
 from rebound.core.exitstatus import REQUESTED, End
+from rebound.core.record import Record
 from rebound.core.restart import RESTART, Decision
 from rebound.core.shutdown import KILL_PATIENCE, end
 from rebound.core.states import BACKOFF, CLEARING, RUNNING
-from rebound.core.watch import EndRun, Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,31 @@ docker stop gives by default.  As long has what a run left behind, with --fresh.
 
 FAILED = 1
 """Our exit status after a run that we had to end, and that then ended with status 0."""
+
+
+class Run:
+    """What is known of one run of the command."""
+
+    __slots__ = ("cause", "pid", "started_at", "status_text")
+
+    def __init__(self, pid: int, now: float) -> None:
+        self.pid = pid
+        self.started_at = now
+        self.cause = ""
+        """Why rebound itself has told it to end, see `End`; empty if it has not."""
+        self.status_text = ""
+        """What it has last said of itself (STATUS of sd_notify(3))."""
+
+
+class EndRun(Record):
+    """The present run is to end, and the next one to begin."""
+
+    cause: str
+    """HUNG, UNHEALTHY, …: see `restart`."""
+    signo: int
+    """The signal that it is sent."""
+    patience: float
+    """Seconds from that to SIGKILL."""
 
 
 # --- Start ------------------------------------------------------------------------------

@@ -65,7 +65,6 @@ from rebound.core.states import (
     STOPPING,
 )
 from rebound.core.timers import Timers
-from rebound.core.watch import Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,8 +72,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rebound.core.restart import Verdict
+    from rebound.core.runs import EndRun
     from rebound.core.states import State
-    from rebound.core.watch import EndRun, Watch
+    from rebound.core.watch import Watch
 
     Handler = Callable[["Service", Any, float], list[Action]]  # (service, event, now)
     Table = dict[tuple[State, type[Event]], Handler]
@@ -109,7 +109,7 @@ class Service:
         self.watches = [watch(config, self.timers) for watch in watches]
         self.exit_status = 0
         """With what rebound itself ends; final in ENDED."""
-        self.run = Run(0, 0.0)
+        self.run = runs.Run(0, 0.0)
         """The present run, or the last one; with pid 0 before the first."""
         self.last_end: End | None = None
         """How the last run, or the last attempt to start one, ended."""

@@ -39,20 +39,27 @@ _LONGEST = len("SIGRTMIN+30")
 
 _ALIASES = ("SIGCLD", "SIGIOT", "SIGPOLL", "SIGRTMIN", "SIGRTMAX")
 
-_NUMBERS = {
-    name: int(getattr(_signal, name))
-    for name in dir(_signal)
-    if name.startswith("SIG") and name[3].isalpha() and isinstance(getattr(_signal, name), int)
-}
+_numbers: dict[str, int] = {}
+_names: dict[int, str] = {}
+"""Made when a name is needed for the first time: mostly after the command's first start."""
 
-_NAMES = {number: name for name, number in _NUMBERS.items() if name not in _ALIASES}
+
+def _make_names() -> None:
+    for name in dir(_signal):
+        number = getattr(_signal, name)
+        if name.startswith("SIG") and name[3].isalpha() and isinstance(number, int):
+            _numbers[name] = int(number)
+            if name not in _ALIASES:
+                _names[int(number)] = name
 
 
 def name(signo: int) -> str:
     """Give the usual name: `SIGTERM`, `SIGRTMIN+3`; a bare number where there is none."""
     if SIGRTMIN <= signo <= SIGRTMAX:
         return "SIGRTMIN" if signo == SIGRTMIN else f"SIGRTMIN+{signo - SIGRTMIN}"
-    return _NAMES.get(signo, str(signo))
+    if not _names:
+        _make_names()
+    return _names.get(signo, str(signo))
 
 
 def from_bits(bits: int) -> frozenset[int]:
@@ -70,6 +77,8 @@ def parse(text: str) -> int:
 
     Raises `ValueError` with a sentence that says what is allowed.
     """
+    if not _numbers:
+        _make_names()
     if not text.isascii() or len(text) > _LONGEST:
         pass
     elif text.isdecimal():
@@ -78,12 +87,12 @@ def parse(text: str) -> int:
     else:
         upper = text.upper()
         full = upper if upper.startswith("SIG") else "SIG" + upper
-        if full in _NUMBERS:
-            return _NUMBERS[full]
+        if full in _numbers:
+            return _numbers[full]
         for base, sign in (("SIGRTMIN", "+"), ("SIGRTMAX", "-")):
             offset = full.removeprefix(base + sign)
             if offset != full and offset.isdecimal():
-                signo = _NUMBERS[base] + int(sign + offset)
+                signo = _numbers[base] + int(sign + offset)
                 if SIGRTMIN <= signo <= SIGRTMAX:
                     return signo
     raise ValueError(f"{text!r} is not a signal (a name such as TERM or SIGTERM, or 1 to {LAST})")

@@ -1,8 +1,6 @@
-"""A run, and what every watch over it is: the rules of one option that may end it."""
+"""What every watch over a run is: the rules of one option that may end it."""
 
 from __future__ import annotations
-
-from rebound.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,35 +8,11 @@ if TYPE_CHECKING:
 
     from rebound.core.config import Config
     from rebound.core.events import Action, Event
+    from rebound.core.runs import EndRun, Run
     from rebound.core.states import State
     from rebound.core.timers import Timers
 
-    Taken = tuple[list[Action], "EndRun | None"]
-
-
-class Run:
-    """What is known of one run of the command."""
-
-    __slots__ = ("cause", "pid", "started_at", "status_text")
-
-    def __init__(self, pid: int, now: float) -> None:
-        self.pid = pid
-        self.started_at = now
-        self.cause = ""
-        """Why rebound itself has told it to end, see `End`; empty if it has not."""
-        self.status_text = ""
-        """What it has last said of itself (STATUS of sd_notify(3))."""
-
-
-class EndRun(Record):
-    """The present run is to end, and the next one to begin."""
-
-    cause: str
-    """HUNG, UNHEALTHY, …: see `restart`."""
-    signo: int
-    """The signal that it is sent."""
-    patience: float
-    """Seconds from that to SIGKILL."""
+    Taken = tuple[list[Action], EndRun | None]
 
 
 class Watch:

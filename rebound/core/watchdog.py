@@ -13,8 +13,9 @@ from rebound.core.events import (
     say,
 )
 from rebound.core.exitstatus import HUNG
+from rebound.core.runs import EndRun, Run
 from rebound.core.states import DRAINING, ENDED, KILLING, RESTARTING, RUNNING, STOPPING
-from rebound.core.watch import EndRun, Run, Watch
+from rebound.core.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

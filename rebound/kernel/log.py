@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 
 from rebound.kernel import linux, logtext
 
@@ -135,7 +134,7 @@ class Log:
             line = b"\n" + line
         try:
             written = self._write(self._fd, line)
-        except OSError:
+        except (OSError, ImportError):
             # EAGAIN: full; EPIPE: no reader; ENOSPC, EIO, EFBIG: no use either.
             return False
         if written:
@@ -165,6 +164,8 @@ def _write_without_waiting(fd: int, line: bytes) -> int:
     except OSError:
         # EOPNOTSUPP: terminals, and pipes before Linux 6.5.  Writable means room for
         # PIPE_BUF bytes there; only a writer that comes between can fill it.
+        import select  # mostly it is loaded already, by the loop
+
         poll = select.poll()
         poll.register(fd, select.POLLOUT)
         return os.write(fd, line) if poll.poll(0) else 0

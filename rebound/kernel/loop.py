@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import select
-
 from rebound.core import signals
 from rebound.core.record import Record
 from rebound.kernel import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import select
     from collections.abc import Callable, Sequence
     from typing import Protocol
 
@@ -34,6 +33,8 @@ _RETRY = 1.0
 """Seconds between attempts to get the descriptors that the loop needs."""
 
 _MAX_READY = 8
+
+_EPOLLIN, _EPOLLOUT = 1, 4  # epoll_ctl(2); the module is loaded once the command has started
 
 _SIGNALS = range(1, signals.LAST + 1)
 """All, also those that were ignored when rebound started: while a signal is blocked, the kernel
@@ -69,7 +70,7 @@ class Loop:
 
         Raises `OSError` (ENOMEM, ENOSPC).
         """
-        events = select.EPOLLOUT if writable else select.EPOLLIN
+        events = _EPOLLOUT if writable else _EPOLLIN
         if self._epoll is not None:
             self._epoll.register(fd, events)
         self._watched[fd] = (handler, events)
@@ -141,12 +142,14 @@ class Loop:
 
     def _open(self) -> select.epoll | None:
         try:
+            import select
+
             from rebound.kernel import libc
 
             self._read_signals = libc.read_signals
             self._epoll = select.epoll(select.EPOLL_CLOEXEC)
             self._signalfd = libc.open_signalfd(_SIGNALS)
-            self._epoll.register(self._signalfd, select.EPOLLIN)
+            self._epoll.register(self._signalfd, _EPOLLIN)
             for fd, (_handler, events) in self._watched.items():
                 self._epoll.register(fd, events)
         except Exception as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import _socket
+import errno
 import os
 import sys
 import time
 
 from rebound.core import events, notify
-from rebound.core.part import NotPrepared, Part
+from rebound.core.part import Part
 from rebound.kernel import linux
 
 TYPE_CHECKING = False
@@ -65,14 +66,15 @@ class NotifySocket(Part):
     def prepare(self, environment: dict[bytes, bytes]) -> None:
         """Make the socket for the next run, and tell the environment of it.
 
-        Raises `NotPrepared`.
+        Raises `NoProcess`.
         """
         try:
             self._open(environment)
         except Exception as error:
             # EMFILE, ENFILE, ENOMEM; a seccomp profile's EACCES; MemoryError.
             why = getattr(error, "strerror", None) or repr(error)
-            raise NotPrepared(f"no NOTIFY_SOCKET: {why}") from None
+            number = getattr(error, "errno", None) or errno.ENOMEM
+            raise linux.NoProcess(number, f"no NOTIFY_SOCKET: {why}") from None
 
     def began(self, pid: int) -> None:
         """Take messages from now on, of this run."""

@@ -28,12 +28,12 @@ FOLDERS = {"core": {"core"}, "kernel": {"core", "kernel"}}
 STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": {"inspect"}}
 """What the pure core needs of it: the signals' numbers; for help(), which has it, a signature."""
 
-LATER = {"core": {"health", "jsontext", "notify", "watchdog"}}
+LATER = {"core": {"health", "jsontext", "notify", "part", "watch", "watchdog"}}
 LATER["kernel"] = {"caller", "forkexec", "libc", "logfile", "logjson"}
 """Modules of these two folders that are for some option only, or for after the first start."""
 
 TOO_SLOW = {"_socket", "argparse", "collections", "ctypes", "dataclasses", "enum", "inspect"}
-TOO_SLOW |= {"logging", "re", "signal", "subprocess", "typing"}
+TOO_SLOW |= {"logging", "re", "select", "signal", "subprocess", "typing"}
 """Modules that cost a start too much, alone or through what they import."""
 
 
