@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rebound.core import events, signals
-from rebound.kernel import linux
+from rebound.kernel import linux, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,28 +35,27 @@ class Adopted:
         self._asked.discard(pid)
         self._killed.discard(pid)
 
-    def ask(
-        self, signo: int, spared_sessions: Collection[int], others: Collection[int]
-    ) -> events.Event | None:
+    def ask(self, signo: int, spared: int | None, others: Collection[int]) -> events.Event | None:
         """Ask each child to stop that has not been asked yet, but for the `others`.
 
-        Those in a spared session are not asked.  Returns what is to be known of those left.
+        Those in the session of the command that was started as process `spared` are not asked.
+        Returns what is to be known of those left.
         """
-        if not linux.has_children():  # as mostly: spares the look into /proc
+        if not processes.has_children():  # as mostly: spares the look into /proc
             return events.NoChildren()
-        if not linux.has_proc():
+        if not processes.has_proc():
             text = "no /proc here, finding adopted processes by wait(2) alone"
             self._log.write("debug", "no_proc", text)
-        adopted = linux.children(others)
+        adopted = processes.children(others)
         unasked = [pid for pid in adopted if pid not in self._asked]
-        spared = [pid for pid in unasked if linux.session_of(pid) in spared_sessions]
-        self._ask_each([pid for pid in unasked if pid not in spared], signo)
-        if spared:
+        filters = _filters(unasked, spared)
+        self._ask_each([pid for pid in unasked if pid not in filters], signo)
+        if filters:
             return events.FiltersSpared()
-        if not (adopted or others or self._all_asked) and not linux.has_proc():
+        if not (adopted or others or self._all_asked) and not processes.has_proc():
             self._ask_unlisted(signo)
         # Where children cannot be listed, none found does not mean that none is left.
-        return None if adopted or not linux.has_proc() else events.NoneAdopted()
+        return None if adopted or not processes.has_proc() else events.NoneAdopted()
 
     def _ask_each(self, pids: list[int], signo: int) -> None:
         by_signal: dict[int, list[int]] = {}
@@ -91,7 +90,7 @@ class Adopted:
         """Send a signal to every child, or another one to those that ignore it."""
         if self._all_asked and self._send_to_all(signo):
             return
-        for pid in linux.children():
+        for pid in processes.children():
             self._send(pid, _first_heeded(pid, signo) or signo)
 
     def name(self, others: Collection[int]) -> tuple[int, str]:
@@ -99,7 +98,7 @@ class Adopted:
 
         Without /proc there are none to be named.
         """
-        adopted = linux.children(others) if linux.has_proc() else []
+        adopted = processes.children(others) if processes.has_proc() else []
         return len(adopted), _names(adopted, _MOST_NAMES_BESIDES)
 
     def kill(self, known: Collection[int], why: str) -> bool:
@@ -107,8 +106,8 @@ class Adopted:
 
         False if there are some, and none can be found, or may be killed (EPERM).
         """
-        children = [*known, *linux.children(known)]
-        if not children and linux.has_children():
+        children = [*known, *processes.children(known)]
+        if not children and processes.has_children():
             return self._kill_unlisted(why)
         refused = [pid for pid in children if linux.send(pid, signals.SIGKILL)]
         killed = [pid for pid in children if pid not in self._killed and pid not in refused]
@@ -144,10 +143,18 @@ class Adopted:
         # A stopped process acts on no signal but SIGKILL until it is continued.
         linux.send(pid, signals.SIGCONT)
         if error:
-            name = linux.process_name(pid)
+            name = processes.process_name(pid)
             text = f"cannot send {signals.describe(signo)} to {name}: {error.strerror}"
             fields = {"signal": signals.name(signo), "pid": pid, "error": error.strerror}
             self._log.write("error", "signal_failed", text, fields)
+
+
+def _filters(pids: list[int], command: int | None) -> list[int]:
+    """Return those that are in the command's session; none where it takes long to ask again."""
+    if command is None or not processes.has_proc():
+        return []
+    sessions = processes.sessions_of_command(command)
+    return [pid for pid in pids if processes.session_of(pid) in sessions]
 
 
 def _asking_with(signo: int) -> list[int]:
@@ -160,7 +167,7 @@ def _first_heeded(pid: int, signo: int) -> int:
 
     A shell sets INT to ignored for its jobs with &; an interactive one ignores TERM itself.
     """
-    ignored = linux.ignored_signals(pid)
+    ignored = processes.ignored_signals(pid)
     for asking in _asking_with(signo):
         if asking not in ignored:
             return asking
@@ -168,7 +175,7 @@ def _first_heeded(pid: int, signo: int) -> int:
 
 
 def _names(pids: list[int], most: int = _MOST_NAMES) -> str:
-    names = [linux.process_name(pid) for pid in pids[:most]]
+    names = [processes.process_name(pid) for pid in pids[:most]]
     if len(pids) > most:
         names.append(f"and {len(pids) - most} more")
     return ", ".join(names)

@@ -128,9 +128,9 @@ def _endpoint(context: Context) -> Part:
 
     def describe() -> dict[str, object]:
         from rebound.control import status
-        from rebound.kernel import linux
+        from rebound.kernel import processes
 
-        adopted = len(linux.children(context.children.known()))
+        adopted = len(processes.children(context.children.known()))
         service, command = context.service, context.command
         return status.describe(service, service.name, os.getpid(), command.pid, adopted)
 

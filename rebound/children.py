@@ -62,6 +62,10 @@ class Children:
         except (ImportError, OSError):
             pass
 
+    def _forget(self, pid: int) -> None:
+        if self._adopted_or_none:
+            self._adopted_or_none.forget(pid)
+
     def look_before_reaping(self) -> None:
         """Show each child that has ended to the parts while nobody else can get its pid."""
         self._looks = True
@@ -80,8 +84,7 @@ class Children:
     def ask_adopted(self, action: AskAdopted) -> Event | None:
         """Ask those to stop that were not asked yet."""
         self.is_reaping_due = True  # perhaps they have ended: only wait(2) knows
-        spares = action.spare_filters and linux.has_proc()  # without, to ask again takes long
-        spared = linux.sessions_of_command(self._command.last_pid) if spares else ()
+        spared = self._command.last_pid if action.spare_filters else None
         answer = self._adopted.ask(action.signo, spared, self.known())
         if isinstance(answer, NoChildren):
             self.is_reaping_due = False
@@ -149,7 +152,7 @@ class Children:
             part.dying(pid, status)
 
     def _other_ended(self, ended: Exited) -> None:
-        self._adopted.forget(ended.pid)
+        self._forget(ended.pid)
         if any(part.reaped(ended) for part in self._parts):
             return
         if self._log.is_verbose:  # there may be thousands
@@ -180,5 +183,5 @@ class Children:
         self._command_ended(Exited(pid, ExitStatus(code=UNKNOWN)))
 
     def _command_ended(self, ended: Exited) -> None:
-        self._adopted.forget(ended.pid)
+        self._forget(ended.pid)
         self._step(self._command.ended(ended))

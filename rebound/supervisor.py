@@ -72,7 +72,7 @@ class Supervisor:
         self._service = Service(words[0], config, policy, watches)
         self._parts: list[Part] = []
         starter = spawn.Starter(inherited, self._say_no_posix_spawn)
-        spawner = spawn.make(words, starter, config, self._say_error)
+        spawner = self._make_spawner(words, starter)
         variables = _without_ours(environment)
         self._command = Command(spawner, variables, self._log, self._loop, self._parts)
         self._command.signal_group = config.signal_group
@@ -94,6 +94,15 @@ class Supervisor:
         if not config.is_plain:
             self._add(assembly.before_the_first_start(self._context()))
             self._look_before_reaping()
+
+    def _make_spawner(self, words: Sequence[str], starter: spawn.Starter) -> spawn.Spawner:
+        own_group, score = self._config.in_own_group, self._config.oom_score_adj
+        if score is None:
+            return spawn.Spawner(words, starter, own_group=own_group)
+        from rebound.kernel.score import ScoredSpawner
+
+        say = self._say_error
+        return ScoredSpawner(words, starter, own_group=own_group, oom_score_adj=score, say=say)
 
     def _context(self) -> assembly.Context:
         from rebound import assembly

@@ -11,7 +11,7 @@ import time
 from rebound.control import status
 from rebound.control.runsocket import is_socket, pid_in, remove_if_stale
 from rebound.control.server import peer
-from rebound.kernel import linux
+from rebound.kernel import processes
 from rebound.kernel.logtext import printable
 
 TYPE_CHECKING = False
@@ -184,7 +184,7 @@ def _ask(name: str, request: str, patience: float | None) -> dict[str, Any]:
         server, uid = peer(socket)
         if not server:
             return {}
-        if os.geteuid() and not linux.is_root_or_us(uid):
+        if os.geteuid() and not processes.is_root_or_us(uid):
             raise NotForUs("the socket is another user's")
         # The one file leaves SIGPIPE as it is; a connection may be closed in this moment.
         socket.sendall(request.encode() + b"\n", _socket.MSG_NOSIGNAL)

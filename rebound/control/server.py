@@ -13,7 +13,7 @@ import sys
 
 from rebound.core import events
 from rebound.core.jsontext import to_json
-from rebound.kernel import linux
+from rebound.kernel import linux, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Control:
         client = Client(socket)
         try:
             socket.setblocking(False)
-            if not linux.is_root_or_us(peer(socket)[1]):
+            if not processes.is_root_or_us(peer(socket)[1]):
                 raise ConnectionRefusedError
             self._make_room()
             self._loop.watch(socket.fileno(), lambda: self._read(client))

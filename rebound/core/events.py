@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from typing import ParamSpec
 
     from rebound.core.narrate import Line
-    from rebound.core.notify import Message
 
     P = ParamSpec("P")
 
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
 
 class Event(Record):
     """Something that happened."""
+
+    waits_for_others = False
+    """Whether it is a timer that measures what others do: it begins anew after a pause."""
 
 
 class Begin(Event):
@@ -94,30 +96,6 @@ class SignalRefused(Event):
     """rebound may not signal the command (EPERM): it runs as another user now."""
 
 
-class Notified(Event):
-    """The command sent a message to its NOTIFY_SOCKET."""
-
-    message: Message
-
-
-class NotifiedByStrangers(Event):
-    """So many messages came there from others, for whom the kernel does not vouch."""
-
-    count: int
-
-
-class HealthChecked(Event):
-    """The health command ended, and has been reaped."""
-
-    status: ExitStatus
-
-
-class HealthUnknown(Event):
-    """The health command could not be started."""
-
-    error: str
-
-
 class RestartRequested(Event):
     """Somebody with the right to do so asks for a new run; answered by RestartAnswered."""
 
@@ -133,29 +111,23 @@ class BackoffOver(Event):
 class StopTimeoutOver(Event):
     """What is left of the shutdown has had its time."""
 
+    waits_for_others = True
+
 
 class KillDue(Event):
     """A run that was told to end has had its time."""
+
+    waits_for_others = True
 
 
 class KillOverdue(Event):
     """What was sent SIGKILL has had its time to be gone."""
 
+    waits_for_others = True
+
 
 class FiltersDue(Event):
     """What the command's session left behind has had its time to end by itself."""
-
-
-class WatchdogExpired(Event):
-    """The command has given no sign of life for too long."""
-
-
-class CheckDue(Event):
-    """It is time for the next health check."""
-
-
-class CheckTimeoutOver(Event):
-    """The health check has had its time."""
 
 
 # --- Actions ------------------------------------------------------------------------
@@ -209,14 +181,6 @@ class KillChildren(Action):
 
     why: str
     """For the log."""
-
-
-class CheckHealth(Action):
-    """Start the health command; answered by HealthChecked or HealthUnknown."""
-
-
-class KillCheck(Action):
-    """SIGKILL the health command, with its group."""
 
 
 class TellManager(Action):

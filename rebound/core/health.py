@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from rebound.core import narrate, signals
-from rebound.core.events import (
-    Action,
-    CheckDue,
-    CheckHealth,
-    CheckTimeoutOver,
-    Event,
-    HealthChecked,
-    HealthUnknown,
-    KillCheck,
-    say,
-)
+from rebound.core.events import Action, Event, say
 from rebound.core.exitstatus import UNHEALTHY, ExitStatus
 from rebound.core.runs import TERM_PATIENCE, EndRun, Run
 from rebound.core.states import (
@@ -27,6 +17,14 @@ from rebound.core.states import (
     STOPPING,
 )
 from rebound.core.watch import Watch
+from rebound.core.watchevents import (
+    CheckDue,
+    CheckHealth,
+    CheckTimeoutOver,
+    HealthChecked,
+    HealthUnknown,
+    KillCheck,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

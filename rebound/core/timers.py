@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from rebound.core.events import (
-    CheckTimeoutOver,
-    Event,
-    KillDue,
-    KillOverdue,
-    StopTimeoutOver,
-    WatchdogExpired,
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rebound.core.events import Event
 
 PAUSE = 1.0
 """Seconds.  A timer noticed so late means that rebound itself did not run (docker pause, a
 frozen cgroup, a stopped virtual machine), and nor did those whose time it measures."""
-
-_OF_OTHERS = (StopTimeoutOver, KillDue, KillOverdue, WatchdogExpired, CheckTimeoutOver)
-"""Timers that measure what others do.  They begin anew after a pause."""
 
 
 class Timers:
@@ -53,7 +45,7 @@ class Timers:
             return None
         timer = min(self._timers, key=lambda timer: self._timers[timer][0])
         due, seconds = self._timers.pop(timer)
-        if now - due > PAUSE and timer in _OF_OTHERS:
+        if now - due > PAUSE and timer.waits_for_others:
             self.set(timer, now, seconds)
             return None
         self._update()

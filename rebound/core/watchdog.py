@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from rebound.core import narrate, signals
-from rebound.core.events import (
-    Action,
-    Event,
-    Notified,
-    NotifiedByStrangers,
-    TellManager,
-    WatchdogExpired,
-    say,
-)
+from rebound.core.events import Action, Event, TellManager, say
 from rebound.core.exitstatus import HUNG
 from rebound.core.runs import EndRun, Run
 from rebound.core.states import DRAINING, ENDED, KILLING, RESTARTING, RUNNING, STOPPING
 from rebound.core.watch import Watch
+from rebound.core.watchevents import Notified, NotifiedByStrangers, WatchdogExpired
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import _thread
 import os
 
 from rebound.core import signals
-from rebound.kernel import linux
+from rebound.kernel import linux, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def require_alone() -> None:
             "supervise needs a process without other threads, since a signal that one of them "
             f"takes is lost or ends the process; there are: {_list(threads)}"
         )
-    if linux.has_children():
-        children = [linux.process_name(pid) for pid in linux.children()]
+    if processes.has_children():
+        children = [processes.process_name(pid) for pid in processes.children()]
         raise RuntimeError(
             "supervise needs a process without children, since it would stop and reap them; "
             f"there are: {_list(children)}"

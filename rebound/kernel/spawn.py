@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from rebound.core.config import Config
-
     FileActions = Sequence[tuple[Any, ...]]
 
 # The last two only of the socket for the run: socket(2), epoll_ctl(2).
@@ -108,57 +106,6 @@ class Spawner:
         return self._starter.start(
             self._command, environment, file_actions, own_group=self._own_group
         )
-
-
-class ScoredSpawner(Spawner):
-    """Has processes start with an oom_score_adj of their own (proc(5)).
-
-    A child inherits it, so rebound takes it on while it starts one.  Whoever may raise the
-    value may lower it again to what it was: that takes no privilege.
-    """
-
-    def __init__(
-        self,
-        command: Sequence[str],
-        starter: Starter,
-        *,
-        own_group: bool,
-        oom_score_adj: int,
-        say: Callable[[str], None],
-    ) -> None:
-        super().__init__(command, starter, own_group=own_group)
-        self._value = oom_score_adj
-        self._say = say
-
-    def spawn(
-        self,
-        environment: Mapping[bytes, bytes],
-        file_actions: FileActions = (),
-    ) -> int:
-        """Start the command with that value, or, where it cannot be set, say so and without."""
-        try:
-            before = linux.oom_score_adj()
-            linux.set_oom_score_adj(self._value)
-        except OSError as error:
-            self._say(f"cannot set oom_score_adj to {self._value}: {error.strerror}")
-            return super().spawn(environment, file_actions)
-        try:
-            return super().spawn(environment, file_actions)
-        finally:
-            try:
-                linux.set_oom_score_adj(before)
-            except OSError as error:
-                self._say(f"cannot set oom_score_adj back to {before}: {error.strerror}")
-
-
-def make(
-    words: Sequence[str], starter: Starter, config: Config, say: Callable[[str], None]
-) -> Spawner:
-    """Return the spawner of the command, as its options say."""
-    own_group, score = config.in_own_group, config.oom_score_adj
-    if score is None:
-        return Spawner(words, starter, own_group=own_group)
-    return ScoredSpawner(words, starter, own_group=own_group, oom_score_adj=score, say=say)
 
 
 def is_out_of_means(error: OSError) -> bool:

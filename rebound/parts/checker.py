@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from rebound.core import events, signals
+from rebound.core import events, signals, watchevents
 from rebound.core.part import Part
 from rebound.kernel import linux, spawn
 
@@ -44,9 +44,9 @@ class Checker(Part):
         self._reader = -1
         self._output = b""
         self.pid = 0
-        self.actions = {events.CheckHealth: self.start, events.KillCheck: self.kill}
+        self.actions = {watchevents.CheckHealth: self.start, watchevents.KillCheck: self.kill}
 
-    def start(self, _action: events.CheckHealth) -> events.Event | None:
+    def start(self, _action: watchevents.CheckHealth) -> events.Event | None:
         """Start it."""
         writer = self._open_pipe() if self._log.is_verbose else -1
         actions: spawn.FileActions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
@@ -55,13 +55,13 @@ class Checker(Part):
             self.pid = self._spawner.spawn(self._environment, actions)
         except OSError as error:
             self._close_pipe()
-            return events.HealthUnknown(error.strerror or str(error))
+            return watchevents.HealthUnknown(error.strerror or str(error))
         finally:
             if writer >= 0:
                 linux.close(writer)
         return None
 
-    def kill(self, _action: events.KillCheck | None = None) -> None:
+    def kill(self, _action: watchevents.KillCheck | None = None) -> None:
         """Kill it, and what is left of its group."""
         if self.pid:
             linux.send(-self.pid, signals.SIGKILL)
@@ -88,7 +88,7 @@ class Checker(Part):
         if output:
             text = f"health command: {output}"
             self._log.write("debug", "health_output", text, {"output": output})
-        self._step(events.HealthChecked(status))
+        self._step(watchevents.HealthChecked(status))
 
     def _open_pipe(self) -> int:
         try:

@@ -8,9 +8,9 @@ import os
 import sys
 import time
 
-from rebound.core import events, notify
+from rebound.core import events, notify, watchevents
 from rebound.core.part import Part
-from rebound.kernel import linux
+from rebound.kernel import linux, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,9 +138,9 @@ class NotifySocket(Part):
             if not self._is_vouched_for(ancillary):
                 strangers += 1
             elif not flags & _socket.MSG_TRUNC:
-                self._step(events.Notified(notify.parse(data)))
+                self._step(watchevents.Notified(notify.parse(data)))
         if strangers and self._command:
-            self._step(events.NotifiedByStrangers(strangers))
+            self._step(watchevents.NotifiedByStrangers(strangers))
 
     def _is_vouched_for(self, ancillary: list[tuple[int, int, bytes]]) -> bool:
         """Whether the kernel says that the sender may speak for the command.
@@ -152,8 +152,8 @@ class NotifySocket(Part):
         for level, kind, value in ancillary:
             if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_CREDENTIALS):
                 pid, uid = (int.from_bytes(value[at : at + 4], sys.byteorder) for at in (0, 4))
-                ours = linux.is_root_or_us(uid) or pid == self._command
-                return bool(pid) and (ours or linux.runs_as(self._command, uid))
+                ours = processes.is_root_or_us(uid) or pid == self._command
+                return bool(pid) and (ours or processes.runs_as(self._command, uid))
         return False
 
 

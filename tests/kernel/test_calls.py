@@ -18,7 +18,7 @@ import pyseccomp
 import pytest
 
 from rebound.core.exitstatus import ExitStatus
-from rebound.kernel import libc, linux, reaper
+from rebound.kernel import libc, linux, processes, reaper
 from rebound.kernel.loop import Loop
 from tests.helpers import PID1, REPOSITORY
 
@@ -160,32 +160,32 @@ def test_the_look_before_reaping_sees_a_zombie_whose_group_can_be_signalled():
 
     assert reaper.reap(look=look).pid == pid
     assert seen == [(pid, ExitStatus(code=7))]
-    (orphan,) = linux.children()
+    (orphan,) = processes.children()
     ended(orphan)
     assert reaper.reap().status == ExitStatus(signal=signal.SIGKILL)
 
 
 def test_children_are_direct_ones_alive_or_dead():
-    assert linux.children() == []
+    assert processes.children() == []
     alive = child(lambda: (os.fork(), signal.pause()))
     dead = child()
     ended(dead)
-    assert sorted(linux.children()) == sorted([alive, dead])
-    assert linux.children(known={alive}) == [dead]
+    assert sorted(processes.children()) == sorted([alive, dead])
+    assert processes.children(known={alive}) == [dead]
 
 
 def test_a_list_of_strangers_is_not_believed(monkeypatch):
     """As from the /proc of another PID namespace."""
     mine = child(signal.pause)
-    monkeypatch.setattr(linux, "_candidates", lambda: [1, mine, os.getppid(), os.getpid()])
-    assert linux.children() == [mine]
+    monkeypatch.setattr(processes, "_candidates", lambda: [1, mine, os.getppid(), os.getpid()])
+    assert processes.children() == [mine]
 
 
 def test_pids_beyond_the_first_are_tried_from_our_own_on(monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(linux, "has_proc", lambda: False)
+        patched.setattr(processes, "has_proc", lambda: False)
         patched.setattr(os, "getpid", lambda: 4_000_000)
-        tried = set(linux._candidates())
+        tried = set(processes._candidates())
     assert {2, 32_769, 4_000_000, 4_032_767} <= tried
     assert len(tried) < 2**17  # there are 2**22
 
@@ -282,13 +282,13 @@ def test_without_descriptors_each_handler_may_have_something_to_do(loop):
 
 SAME_NUMBER = """
 import ctypes, os, sys
-from rebound.kernel import linux
+from rebound.kernel import linux, processes
 
 def last_pid(value):
     with open("/proc/sys/kernel/ns_last_pid", "w") as file:  # of the writer's own PID namespace
         file.write(str(value))
 
-assert linux.has_proc() and linux.process_name(1) == "sh (pid 1)"
+assert processes.has_proc() and processes.process_name(1) == "sh (pid 1)"
 ctypes.CDLL(None).unshare(0x20000000)  # CLONE_NEWPID: from the next child on
 reading, writing = os.pipe()
 if os.fork():
@@ -300,8 +300,8 @@ last_pid(5000)
 if os.fork():
     sys.exit(os.wait()[1])
 assert os.readlink("/proc/self") == str(os.getpid()) == "5001"
-assert not linux.has_proc()
-assert (linux.process_name(1), linux.user_ids(1)) == ("pid 1", ())
+assert not processes.has_proc()
+assert (processes.process_name(1), processes.user_ids(1)) == ("pid 1", ())
 """
 
 
@@ -314,8 +314,8 @@ def test_the_proc_of_another_namespace_where_we_have_the_same_number():
 
 IDENTITIES = """
 import os
-from rebound.kernel import linux
-print(os.geteuid(), *(linux.is_root_or_us(uid) for uid in (0, 65534)), linux.is_identity(1000))
+from rebound.kernel import linux, processes
+print(os.geteuid(), *(processes.is_root_or_us(uid) for uid in (0, 65534)), processes.is_identity(1000))
 """
 
 
@@ -351,7 +351,7 @@ def test_a_signal_for_nobody_is_an_error_that_is_returned():
     assert linux.queue(gone, signal.SIGUSR1, 7).errno == errno.ESRCH
     assert linux.send(gone, signal.SIGUSR1).errno == errno.ESRCH
     assert not linux.shares_our_group(gone)
-    assert linux.user_ids(gone) == ()
+    assert processes.user_ids(gone) == ()
 
 
 def test_without_descriptors_the_children_are_found_all_the_same():
@@ -361,8 +361,8 @@ def test_without_descriptors_the_children_are_found_all_the_same():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        found = linux.children()
-        name, ids = linux.process_name(zombie), linux.user_ids(zombie)
+        found = processes.children()
+        name, ids = processes.process_name(zombie), processes.user_ids(zombie)
         with pytest.raises(OSError, match="Too many open files"):
             libc.unix_socket()
     finally:
@@ -410,14 +410,14 @@ def test_either_wait_is_enough(refused):
     refuse(refused)
     reaper.check()
     assert reaper.can_look() == (refused == "wait4")
-    assert linux.has_children()
-    assert sorted(linux.children(known={second})) == [alive, first]
+    assert processes.has_children()
+    assert sorted(processes.children(known={second})) == [alive, first]
     assert reaper.reap(second).status == ExitStatus(code=7)
     with pytest.raises(ChildProcessError):
         reaper.reap(second)
     ends = {end.pid: end.status for end in (reaper.reap(), reaper.reap())}
     assert ends == {first: ExitStatus(code=7), alive: ExitStatus(signal=signal.SIGUSR1)}
-    assert not linux.has_children()
+    assert not processes.has_children()
 
 
 def test_reaping_by_waitid_takes_nothing_that_runs():
@@ -436,9 +436,9 @@ def test_without_waitid_and_without_a_list_no_child_is_known(monkeypatch):
     """Nor is any taken for one: whoever has that pid may be a stranger."""
     pid = child(signal.pause)
     refuse("waitid")
-    monkeypatch.setattr(linux, "_listed_children", lambda: None)
-    assert linux.children() == []
-    assert linux.has_children()  # that there is none is not known
+    monkeypatch.setattr(processes, "_listed_children", lambda: None)
+    assert processes.children() == []
+    assert processes.has_children()  # that there is none is not known
     assert reaper.stopped_by(pid) == 0
 
 

@@ -10,21 +10,13 @@ from rebound.core import narrate
 from rebound.core.config import parse_statuses
 from rebound.core.events import (
     AskAdopted,
-    CheckDue,
-    CheckHealth,
-    CheckTimeoutOver,
     ChildrenReaped,
     DeadlinePassed,
     ExecFailed,
     Exited,
     ForkFailed,
-    HealthChecked,
-    HealthUnknown,
-    KillCheck,
     KillChildren,
     KillDue,
-    Notified,
-    NotifiedByStrangers,
     RestartAnswered,
     RestartRequested,
     Say,
@@ -47,6 +39,16 @@ from rebound.core.states import (
     RUNNING,
     STARTING,
     STOPPING,
+)
+from rebound.core.watchevents import (
+    CheckDue,
+    CheckHealth,
+    CheckTimeoutOver,
+    HealthChecked,
+    HealthUnknown,
+    KillCheck,
+    Notified,
+    NotifiedByStrangers,
 )
 from tests.unit.test_service import PID, START, in_state, lines, step
 

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rebound.core import events, states
+from rebound.core import events, states, watchevents
 from rebound.core.config import Config
 from rebound.core.dispatch import dispatch
 from rebound.core.exitstatus import REQUESTED, ExitStatus
@@ -105,7 +105,7 @@ class World(RuleBasedStateMachine):
             return self.ask_adopted(action)
         elif isinstance(action, events.KillChildren):
             return events.NoneKillable() if self.refuses else None
-        elif isinstance(action, events.CheckHealth):
+        elif isinstance(action, watchevents.CheckHealth):
             assert not self.checking, "one check at most"
             self.checking = True
         elif isinstance(action, events.RestartAnswered):
@@ -202,20 +202,20 @@ class World(RuleBasedStateMachine):
     @rule(message=MESSAGES)
     def notified(self, message: Message) -> None:
         """Hear from the command."""
-        self.step(events.Notified(message))
+        self.step(watchevents.Notified(message))
 
     @precondition(lambda self: self.command and self.config.watchdog)
     @rule(count=st.sampled_from([1, 100_000]))
     def notified_by_strangers(self, count: int) -> None:
         """Hear from those who have nothing to say."""
-        self.step(events.NotifiedByStrangers(count))
+        self.step(watchevents.NotifiedByStrangers(count))
 
     @precondition(lambda self: self.checking)
     @rule(status=STATUSES)
     def check_ends(self, status: ExitStatus) -> None:
         """Hear of its health."""
         self.checking = False
-        self.step(events.HealthChecked(status))
+        self.step(watchevents.HealthChecked(status))
         self.step(events.ChildrenReaped())
 
     @rule()

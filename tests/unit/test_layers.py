@@ -28,8 +28,8 @@ FOLDERS = {"core": {"core"}, "kernel": {"core", "kernel"}}
 STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": {"inspect"}}
 """What the pure core needs of it: the signals' numbers; for help(), which has it, a signature."""
 
-LATER = {"core": {"health", "jsontext", "notify", "part", "watch", "watchdog"}}
-LATER["kernel"] = {"caller", "forkexec", "libc", "logfile", "logjson"}
+LATER = {"core": {"health", "jsontext", "notify", "part", "watch", "watchdog", "watchevents"}}
+LATER["kernel"] = {"caller", "forkexec", "libc", "logfile", "logjson", "processes", "score"}
 """Modules of these two folders that are for some option only, or for after the first start."""
 
 TOO_SLOW = {"_socket", "argparse", "collections", "ctypes", "dataclasses", "enum", "inspect"}

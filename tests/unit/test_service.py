@@ -17,9 +17,6 @@ from rebound.core.events import (
     AskAdopted,
     BackoffOver,
     Begin,
-    CheckDue,
-    CheckHealth,
-    CheckTimeoutOver,
     ChildrenReaped,
     DeadlinePassed,
     ExecFailed,
@@ -27,17 +24,12 @@ from rebound.core.events import (
     FiltersDue,
     FiltersSpared,
     ForkFailed,
-    HealthChecked,
-    HealthUnknown,
-    KillCheck,
     KillChildren,
     KillDue,
     KillOverdue,
     NoChildren,
     NoneAdopted,
     NoneKillable,
-    Notified,
-    NotifiedByStrangers,
     RestartAnswered,
     RestartRequested,
     Say,
@@ -50,7 +42,6 @@ from rebound.core.events import (
     StopRequested,
     StopTimeoutOver,
     TellManager,
-    WatchdogExpired,
 )
 from rebound.core.exitstatus import ExitStatus
 from rebound.core.health import HealthChecks
@@ -72,6 +63,17 @@ from rebound.core.states import (
 )
 from rebound.core.watch import Watch
 from rebound.core.watchdog import Watchdog
+from rebound.core.watchevents import (
+    CheckDue,
+    CheckHealth,
+    CheckTimeoutOver,
+    HealthChecked,
+    HealthUnknown,
+    KillCheck,
+    Notified,
+    NotifiedByStrangers,
+    WatchdogExpired,
+)
 
 PID = 4711
 ZERO = ExitStatus(code=0)

@@ -1,0 +1,53 @@
+"""`--oom-score-adj`: how much rather than others the kernel takes the command."""
+
+from __future__ import annotations
+
+from rebound.kernel import processes
+from rebound.kernel.spawn import Spawner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rebound.kernel.spawn import FileActions, Starter
+
+
+class ScoredSpawner(Spawner):
+    """Has processes start with an oom_score_adj of their own (proc(5)).
+
+    A child inherits it, so rebound takes it on while it starts one.  Whoever may raise the
+    value may lower it again to what it was: that takes no privilege.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        starter: Starter,
+        *,
+        own_group: bool,
+        oom_score_adj: int,
+        say: Callable[[str], None],
+    ) -> None:
+        super().__init__(command, starter, own_group=own_group)
+        self._value = oom_score_adj
+        self._say = say
+
+    def spawn(
+        self,
+        environment: Mapping[bytes, bytes],
+        file_actions: FileActions = (),
+    ) -> int:
+        """Start the command with that value, or, where it cannot be set, say so and without."""
+        try:
+            before = processes.oom_score_adj()
+            processes.set_oom_score_adj(self._value)
+        except OSError as error:
+            self._say(f"cannot set oom_score_adj to {self._value}: {error.strerror}")
+            return super().spawn(environment, file_actions)
+        try:
+            return super().spawn(environment, file_actions)
+        finally:
+            try:
+                processes.set_oom_score_adj(before)
+            except OSError as error:
+                self._say(f"cannot set oom_score_adj back to {before}: {error.strerror}")
