@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from rebound.adopted import Adopted
 from rebound.core.events import ChildrenReaped, Event, Exited, NoChildren, NoneKillable
 from rebound.core.exitstatus import UNKNOWN, ExitStatus
 from rebound.kernel import linux, reaper
@@ -12,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rebound.adopted import Adopted
     from rebound.command import Command
     from rebound.core.events import AskAdopted, KillChildren, SignalChildren
     from rebound.core.part import Part
@@ -39,32 +39,12 @@ class Children:
         self.is_reaping_due = False
         """Whether some may have ended."""
         self._command = command
-        self._adopted_or_none: Adopted | None = None
+        self._adopted = Adopted(log)
         self._parts = parts
         self._log = log
         self._step = step
         self._looks = False
         self._adopted_ended_at = 0.0
-
-    @property
-    def _adopted(self) -> Adopted:
-        """What is known of those that were adopted; loaded once the command has started."""
-        if self._adopted_or_none is None:
-            from rebound.adopted import Adopted
-
-            self._adopted_or_none = Adopted(self._log)
-        return self._adopted_or_none
-
-    def prepare(self) -> None:
-        """Load what takes a free descriptor while there is one; without, it is tried again."""
-        try:
-            self._adopted.forget(0)
-        except (ImportError, OSError):
-            pass
-
-    def _forget(self, pid: int) -> None:
-        if self._adopted_or_none:
-            self._adopted_or_none.forget(pid)
 
     def look_before_reaping(self) -> None:
         """Show each child that has ended to the parts while nobody else can get its pid."""
@@ -152,7 +132,7 @@ class Children:
             part.dying(pid, status)
 
     def _other_ended(self, ended: Exited) -> None:
-        self._forget(ended.pid)
+        self._adopted.forget(ended.pid)
         if any(part.reaped(ended) for part in self._parts):
             return
         if self._log.is_verbose:  # there may be thousands
@@ -183,5 +163,5 @@ class Children:
         self._command_ended(Exited(pid, ExitStatus(code=UNKNOWN)))
 
     def _command_ended(self, ended: Exited) -> None:
-        self._forget(ended.pid)
+        self._adopted.forget(ended.pid)
         self._step(self._command.ended(ended))

@@ -161,7 +161,6 @@ class Supervisor:
     def _first_turn(self) -> None:
         self._step(events.Begin())
         # What follows can wait until the command has started.
-        self._children.prepare()
         try:
             from rebound import assembly
         except (ImportError, OSError) as error:  # even to load it takes a free descriptor

@@ -29,7 +29,7 @@ STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": 
 """What the pure core needs of it: the signals' numbers; for help(), which has it, a signature."""
 
 LATER = {"core": {"health", "jsontext", "notify", "part", "watch", "watchdog", "watchevents"}}
-LATER["kernel"] = {"caller", "forkexec", "libc", "logfile", "logjson", "processes", "score"}
+LATER["kernel"] = {"caller", "forkexec", "libc", "logfile", "logjson", "score"}
 """Modules of these two folders that are for some option only, or for after the first start."""
 
 TOO_SLOW = {"_socket", "argparse", "collections", "ctypes", "dataclasses", "enum", "inspect"}
