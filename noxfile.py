@@ -76,7 +76,7 @@ def tests(session: nox.Session) -> None:
     """Run the tests on the installed package, as root; arguments go to pytest."""
     run_tests(session)
     if OTHERS:
-        session.log(f"not on the other Pythons here, {', '.join(OTHERS)}: see nox -s pythons")
+        session.log(f"`nox -s pythons` runs them on what else is here: {', '.join(OTHERS)}")
 
 
 @nox.session(python=OTHERS, default=False)
