@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nox
@@ -18,9 +20,34 @@ UNMEASURED: list[str] = []
 """Tests that `coverage` leaves out: they look at what else rebound loads, opens or takes."""
 
 
+GROUPS = ("test", "coverage", "bench", "lint", "types")
+"""The groups of pyproject.toml that sessions install."""
+
+CONSTRAINTS = "tests/constraints.txt"
+"""The versions of what is in these groups, and of what that needs.  `lock` renews them."""
+
+
+def runs(version: str) -> bool:
+    """Return whether this version of Python is here: pyenv has a `python3.13` that may refuse."""
+    try:
+        found = subprocess.run([f"python{version}", "-c", ""], capture_output=True, check=False)
+    except OSError:
+        return False
+    return found.returncode == 0
+
+
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+OTHERS = [v for v in nox.project.python_versions(PROJECT) if v != RUNNING and runs(v)]
+"""The further Pythons that are here, of those that the classifiers name."""
+
+
 def install(session: nox.Session, group: str, *packages: str) -> None:
-    """Install one of the dependency groups of pyproject.toml."""
-    session.install(*nox.project.dependency_groups(PROJECT, group), *packages)
+    """Install one of the dependency groups, in the versions that are locked.
+
+    A constraint of this machine's pip holds, too.
+    """
+    dependencies = nox.project.dependency_groups(PROJECT, group)
+    session.install("--constraint", CONSTRAINTS, *dependencies, *packages)
 
 
 def rebound(session: nox.Session) -> dict[str, str]:
@@ -47,6 +74,19 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests on the installed package, as root; arguments go to pytest."""
+    run_tests(session)
+    if OTHERS:
+        session.log(f"`nox -s pythons` runs them on what else is here: {', '.join(OTHERS)}")
+
+
+@nox.session(python=OTHERS, default=False)
+def pythons(session: nox.Session) -> None:
+    """Run the tests on each other Python that is here."""
+    run_tests(session)
+
+
+def run_tests(session: nox.Session) -> None:
+    """Install the package beside what its tests need, and run them."""
     install(session, "test", ".")
     # Another one each time, and shown, so that a failure can be had again.
     seed = random.randrange(2**32)
@@ -100,12 +140,15 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Lock the newest versions of what the wheels are built of, with hashes, in images/wheel/."""
+    """Lock the newest versions: of the tools, and with hashes of what the wheels are built of."""
     session.install("uv")
-    newest = ("--upgrade", "--universal", "--python-version=3.11", "--generate-hashes")
+    newest = ("--upgrade", "--universal", "--python-version=3.11")
     command = ("uv", "pip", "compile", "--quiet", "--custom-compile-command=nox -s lock", *newest)
-    session.run(*command, "--output-file=images/wheel/build.txt", "--group=pyproject.toml:build")
-    session.run(*command, "--output-file=images/wheel/run.txt", "pyproject.toml")
+    hashed = (*command, "--generate-hashes")
+    session.run(*hashed, "--output-file=images/wheel/build.txt", "--group=pyproject.toml:build")
+    session.run(*hashed, "--output-file=images/wheel/run.txt", "pyproject.toml")
+    groups = [f"--group=pyproject.toml:{group}" for group in GROUPS]
+    session.run(*command, f"--output-file={CONSTRAINTS}", *groups)
 
 
 @nox.session
