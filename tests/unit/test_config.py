@@ -1,4 +1,4 @@
-"""Settings: their defaults and ranges, and how values are written as text."""
+"""Settings: their defaults and ranges, and how values are read from text."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebound.core import config, narrate
+from rebound.core import config
 from rebound.core.config import Config, parse_statuses
 from rebound.core.exitstatus import StatusSet
 
-UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 # --- Config ---------------------------------------------------------------------------
 
@@ -200,40 +200,6 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     """Though float() would take some of it."""
     with pytest.raises(ValueError, match="seconds such as 2"):
         config.parse_duration(text)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0s"),
-        (0.0001, "1ms"),
-        (0.0126, "13ms"),
-        (0.34, "0.3s"),
-        (2, "2s"),
-        (9.97, "10s"),
-        (10.4, "10s"),
-        (59.6, "1m"),
-        (192, "3m12s"),
-        (3599.9, "1h"),
-        (3660, "1h1m"),
-        (5 * 3600 + 2 * 60 + 59, "5h2m"),
-        (8 * 86400 + 3 * 3600, "8d3h"),
-        (7 * 86400 + 59, "7d"),
-    ],
-)
-def test_durations_are_written_for_people(seconds: float, text: str) -> None:
-    """Two units at most, and none that is zero."""
-    assert narrate.duration(seconds) == text
-
-
-@given(st.floats(0, 1e8))
-def test_a_written_duration_is_close(seconds: float) -> None:
-    """Off by less than its smallest unit, and short enough for a log line."""
-    text = narrate.duration(seconds)
-    assert re.fullmatch(r"\d+ms|\d\.\ds|\d+s|\d+m(\d+s)?|\d+h(\d+m)?|\d+d(\d+h)?", text)
-    written = sum(float(n) * UNITS[unit] for n, unit in re.findall(r"([\d.]+)([a-z]+)", text))
-    scale = 0.1 if seconds < 10 else 1 if seconds < 3600 else 60 if seconds < 86400 else 3600
-    assert abs(written - seconds) < scale + 0.5 * (scale > 1)
 
 
 # --- Counts, statuses, pairs, choices -------------------------------------------------

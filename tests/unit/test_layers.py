@@ -139,3 +139,10 @@ def test_a_start_loads_nothing_slow() -> None:
     assert not TOO_SLOW & set(loaded)
     for_some = {name for name in SOURCES if folder_of(name) not in {"", *LATER}}
     assert not (for_some | later) & set(loaded)
+
+
+def test_each_module_of_the_core_has_its_tests() -> None:
+    """In the file that is named after it: where else would one look?"""
+    modules = {name for name in SOURCES if folder_of(name) == "core"} - {"rebound.core.__init__"}
+    files = {path.name for path in Path(__file__).parent.glob("test_*.py")}
+    assert {f"test_{name.rpartition('.')[2]}.py" for name in modules} <= files
