@@ -38,7 +38,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types of the package, and that wrong uses of it are refused."""
+    """Check the types of the package and its tests, and that wrong uses are refused."""
     install(session, "types")
     session.run("mypy")
     session.run("pyright")

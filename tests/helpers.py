@@ -108,7 +108,8 @@ class Supervised:
         self._err = directory / "stderr"
         with open(self._out, "ab") as out, open(self._err, "ab") as err:
             options = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err, **popen}
-            self.popen = subprocess.Popen([*wrapper, REBOUND, *map(str, args)], **options)  # type: ignore[call-overload]
+            command = [*wrapper, REBOUND, *map(str, args)]
+            self.popen: subprocess.Popen[bytes] = subprocess.Popen(command, **options)  # type: ignore[call-overload]
         self._wrapped = bool(wrapper)
 
     def __enter__(self) -> Self:
@@ -161,7 +162,9 @@ class Supervised:
         """The pid of rebound itself, as seen from here."""
         if not self._wrapped:
             return self.popen.pid
-        return eventually(lambda: self.find("rebound")).pid
+        rebound = eventually(lambda: self.find("rebound"))
+        assert rebound
+        return rebound.pid
 
     def find(self, *names: str) -> psutil.Process | None:
         """The first process that has one of these names, from the wrapper downwards."""

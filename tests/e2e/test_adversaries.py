@@ -210,6 +210,7 @@ def test_a_crash_and_a_stop_in_a_flood_of_signals(start, alone):
     command = [*PYTHON, "-c", FLOOD, str(rebound.pid)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as flood:
         try:
+            assert flood.stdout
             assert flood.stdout.readline() == b"sent\n"
             os.kill(command_of(rebound), signal.SIGKILL)
             rebound.wait_ready(2)

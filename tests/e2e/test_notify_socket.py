@@ -236,6 +236,7 @@ def flood():
             command = [*wrapper, *PYTHON, "-c", FLOOD, address]
             process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
             stack.callback(process.kill)
+            assert process.stdout
             assert process.stdout.readline() == b"flooding\n"
 
         yield flood

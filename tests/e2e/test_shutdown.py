@@ -505,7 +505,7 @@ def test_a_stop_while_a_run_is_cleared_away(start, mode, tmp_path):
 def turncoat(tmp_path):
     """A command that becomes root, whoever has started it; and who starts it here."""
     setpriv = tmp_path / "become"
-    shutil.copy(shutil.which("setpriv"), setpriv)
+    shutil.copy(shutil.which("setpriv") or "setpriv", setpriv)
     setpriv.chmod(0o4755)
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents[:3]:

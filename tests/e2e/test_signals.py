@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -298,7 +299,7 @@ def test_descriptors_reach_each_run_and_no_more(tmp_path):
         "import os, sys; print(sorted(os.listdir('/proc/self/fd'))); sys.exit(1)",
     ]
     with open(tmp_path / "file", "w") as file:
-        options = {"pass_fds": [file.fileno()], "stdin": subprocess.DEVNULL}
+        options: dict[str, Any] = {"pass_fds": [file.fileno()], "stdin": subprocess.DEVNULL}
         alone = subprocess.run(listing, capture_output=True, text=True, **options).stdout
         assert run("-q", "-r", 2, *listing, **options).stdout == alone * 3
 
@@ -307,7 +308,11 @@ def test_descriptors_reach_each_run_and_no_more(tmp_path):
 def test_closed_standard_descriptors_stay_closed(tmp_path, closed):
     output = tmp_path / "output"
     listing = ["sh", "-c", f"ls /proc/self/fd >>{output}; exit 3"]
-    close = lambda: [os.close(fd) for fd in closed]  # noqa: E731
+
+    def close():
+        for fd in closed:
+            os.close(fd)
+
     for command in (listing, [REBOUND, "-r", "1", *listing]):
         assert subprocess.run(command, preexec_fn=close).returncode == 3
     lines = output.read_text().split()

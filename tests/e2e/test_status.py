@@ -24,7 +24,16 @@ OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
 OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 ANOTHER_USER = [word.replace("54321", "54322") for word in OTHER_USER]
 SLEEP = ["sh", "-c", "echo ready $REBOUND_RESTARTS $REBOUND_LAST_EXIT; exec sleep 1000"]
-HEADS = ("PID", "STATE", "SINCE", "RESTARTS", "LAST EXIT", "NEXT START", "HEALTH", "ADOPTED")
+HEADS: tuple[str, ...] = (
+    "PID",
+    "STATE",
+    "SINCE",
+    "RESTARTS",
+    "LAST EXIT",
+    "NEXT START",
+    "HEALTH",
+    "ADOPTED",
+)
 HEADS += ("COMMAND", "STATUS")
 STUBBORN = program("notifier.py", "first[", "ignore:SIGTERM", "]", "announce", "asleep")
 
@@ -56,6 +65,10 @@ def state_is(state):
         return any(fields["state"] == state for fields in json.loads(result.stdout))
 
     return check
+
+
+def answers_as(pid):
+    return lambda: run("--status", pid).returncode == 0
 
 
 @contextmanager
@@ -199,7 +212,7 @@ def test_several(start):
     one, two = start(*SLEEP), start(*SLEEP)
     for rebound in (one, two):
         rebound.wait_ready()
-        eventually(lambda rebound=rebound: run("--status", rebound.pid).returncode == 0)
+        eventually(answers_as(rebound.pid))
     found = {fields["pid"] for fields in json.loads(run("--status", "--json").stdout)}
     assert found == {one.pid, two.pid}
     result = run("--restart-now")
@@ -286,6 +299,9 @@ WELL_FORMED = dict.fromkeys(FIELDS) | {"pid": 1, "command": "sh", "state": "RUNN
 WELL_FORMED |= {"child_pid": 7, "since": "", "seconds": 2, "restarts": 0, "adopted": 0}
 
 
+EMPTY: list[object] = []
+
+
 def line(**fields):
     return json.dumps({**WELL_FORMED, **fields}).encode() + b"\n"
 
@@ -297,7 +313,10 @@ def line(**fields):
         *(b"[" * 60_000 + b"\n", b'{"a":' * 10_000 + b"\n", b"x" * 100_000),
         *(b'{"error": 5}\n', b'{"error": null}\n', line() + line()),
         *(line(pid=True), line(pid="1"), line(pid=-1), line(command=None), line(ok=1)),
-        *(line(seconds=value) for value in (None, "1", [], float("nan"), float("inf"), -1, 1e308)),
+        *(
+            line(seconds=value)
+            for value in (None, "1", EMPTY, float("nan"), float("inf"), -1, 1e308)
+        ),
         line().replace(b'"seconds": 2', b'"seconds": ' + b"1" * 5000),
         line().replace(b'"seconds": 2', b'"seconds": 1e999'),
     ],
@@ -383,8 +402,9 @@ def test_an_ordinary_user_does_not_believe_another_one(own_directory):
         fd = bound.fileno()
         code = f"import os, socket; socket.socket(fileno={fd}).listen(); print(); os.read(0, 1)"
         command = [*ANOTHER_USER, *PYTHON, "-uc", code]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with subprocess.Popen(command, pass_fds=[fd], **pipes) as other:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, pass_fds=[fd], stdin=pipe, stdout=pipe) as other:
+            assert other.stdout
             assert other.stdout.readline() == b"\n"
             result = run("--status", wrapper=OTHER_USER)
     assert (result.returncode, result.stdout) == (1, "4242: the socket is another user's\n")
@@ -493,6 +513,7 @@ def test_an_interrupt_ends_the_one_who_waits_without_a_word(start):
         rebound.wait_until(lambda: "restart requested" in rebound.log)
         client.send_signal(signal.SIGINT)
         assert client.wait(DEADLINE) == -signal.SIGINT
+        assert client.stderr
         assert client.stderr.read() == b""
 
 

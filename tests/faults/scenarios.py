@@ -117,6 +117,8 @@ class Run:
         env["NOTIFY_SOCKET"] = f"{directory}/manager"
         args = [str(word).replace("DIRECTORY", str(directory)) for word in scenario.args]
         strace = ["strace", "-o", str(self.trace), *options, REBOUND, *args]
+        # strace itself must not be PID 1: it would wait for orphans, too.
+        self.command = [*NESTED, *scenario.wrapper, *strace]
         stdin = subprocess.DEVNULL
         if "--ctty" in scenario.wrapper:
             master, stdin = pty.openpty()
@@ -124,8 +126,7 @@ class Run:
             self.stack.callback(os.close, stdin)
         with open(directory / "out", "wb") as out, open(directory / "err", "wb") as err:
             self.popen = subprocess.Popen(
-                # strace itself must not be PID 1: it would wait for orphans, too.
-                [*NESTED, *scenario.wrapper, *strace],
+                self.command,
                 env=env,
                 stdin=stdin,
                 stdout=out,
@@ -367,7 +368,7 @@ def drive(run: Run, scenario: Scenario, fault: Fault | None) -> Result:
 def outcome(run: Run, *, ready: bool, early: bool) -> str:
     """Name how it ended."""
     status = run.popen.returncode
-    if run.popen.args[-1] == "--status":
+    if run.command[-1] == "--status":
         return table.ANSWERS if status in (0, 1, 3, 125) else f"status {status}"
     if early:
         if status == 125 and run.err.count("\n") <= 1:
@@ -375,7 +376,7 @@ def outcome(run: Run, *, ready: bool, early: bool) -> str:
         return table.NOT_EXECUTED if status == 126 else f"ended early with {status}"
     # A command that was asked by TERM, and the stop timeout that kills who was not.
     if status in (143, 137, 255):  # 255: it was not told how the command ended
-        drained = SERVICE not in run.popen.args or "asked" in run.out
+        drained = SERVICE not in run.command or "asked" in run.out
         well = ready and drained and status == 143
         return table.CARRIES_ON if well else table.ENDS_AT_STOP
     return f"stopped with {status}"
@@ -384,7 +385,7 @@ def outcome(run: Run, *, ready: bool, early: bool) -> str:
 def judge(run: Run, result: Result, calls: list[str], fault: Fault | None) -> None:
     """Note what must not be, whatever the fault."""
     text = run.err
-    is_client = run.popen.args[-1] == "--status"
+    is_client = run.command[-1] == "--status"
     for word in ("Traceback", "internal error", "Exception ignored", "Fatal Python"):
         if word in text:
             result.problems.append(f"{word} in the log")

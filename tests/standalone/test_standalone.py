@@ -101,7 +101,7 @@ def test_it_changes_no_disposition(start, action):
     rebound.wait_ready()
     command = rebound.children()[0].pid
     ignored = [
-        int(re.search(r"^SigIgn:\s*(\w+)", status.read_text(), re.MULTILINE)[1], 16)
+        int(re.findall(r"^SigIgn:\s*(\w+)", status.read_text(), re.MULTILINE)[0], 16)
         for status in (Path(f"/proc/{pid}/status") for pid in (rebound.pid, command))
     ]
     both = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1

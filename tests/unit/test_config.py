@@ -55,7 +55,13 @@ def test_each_group_option_gives_the_command_its_own_group(field: str) -> None:
     assert not Config().in_own_group
 
 
-TIMES = ("restart_delay", "max_delay", "reset_after", "max_restarts_window", "stop_timeout")
+TIMES: tuple[str, ...] = (
+    "restart_delay",
+    "max_delay",
+    "reset_after",
+    "max_restarts_window",
+    "stop_timeout",
+)
 TIMES += ("health_start_period",)
 PERIODS = ("watchdog", "health_interval", "health_timeout")
 COUNTS = ("max_restarts", "burst", "health_retries")
@@ -64,6 +70,7 @@ FLAGS = ("own_group", "signal_group", "kill_group", "notify")
 STATUSES = ("success", "no_restart")
 PATHS = ("run_directory", "termination_log")
 TEXTS = (*PATHS, "health_command", "restart", "log_format", "verbosity")
+EMPTY: list[object] = []
 OUT_OF_RANGE: list[tuple[str, object]] = [
     *((field, value) for field in TIMES + COUNTS for value in (-1, math.inf, math.nan)),
     *((field, value) for field in SIGNALS for value in (-1, 0, 65)),
@@ -86,7 +93,7 @@ OF_ANOTHER_TYPE: list[tuple[str, object]] = [
     *((field, value) for field in COUNTS for value in (None, 3.0)),
     *((field, None) for field in ("restart_delay", "max_delay", "reset_after")),
     *((field, value) for field in FLAGS for value in (0, 1, None, "yes")),
-    *((field, value) for field in TEXTS for value in (None, 1, b"text", False, [])),
+    *((field, value) for field in TEXTS for value in (None, 1, b"text", False, EMPTY)),
     *((field, value) for field in STATUSES for value in (None, 78, "78", {78}, frozenset({78}))),
     *((field, StatusSet({78})) for field in STATUSES),  # type: ignore[arg-type]
     *((field, StatusSet(frozenset({"78"}))) for field in STATUSES),  # type: ignore[arg-type]

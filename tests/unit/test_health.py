@@ -45,7 +45,7 @@ from tests.unit.stories import (
 # --- What the checks find -------------------------------------------------------------
 
 
-def checked(results: str, **settings: float) -> list[str]:
+def checked(results: str, **settings: Any) -> list[str]:
     """The states after checks that pass (+) or fail (-), one a second from second 0 on."""
     health = Health(Config(health_command="check", **settings))
     health.begin_run(0.0)
@@ -70,7 +70,7 @@ def checked(results: str, **settings: float) -> list[str]:
         ("--+-", {"health_retries": 2, "health_start_period": 99}, [STARTING] * 2 + [HEALTHY] * 2),
     ],
 )
-def test_states(results: str, settings: dict[str, float], states: list[str]) -> None:
+def test_states(results: str, settings: dict[str, Any], states: list[str]) -> None:
     """Failures in a row count, but not in the start period."""
     assert checked(results, **settings) == states
 

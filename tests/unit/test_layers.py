@@ -49,15 +49,16 @@ def statements(node: ast.AST, *, for_types: bool) -> Iterator[ast.AST]:
     """All statements, however deep; those for type checkers only if asked for."""
     for child in ast.iter_child_nodes(node):
         yield child
-        typing_only = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
-        run = ast.Module(child.orelse, []) if typing_only and not for_types else child
+        run = child
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            run = child if for_types else ast.Module(child.orelse, [])
         yield from statements(run, for_types=for_types)
 
 
 def imports(source: str, *, for_types: bool = False) -> set[str]:
     """The modules that a source of the package imports: `os`, `rebound.core.config`."""
     packages = {"rebound", *(f"rebound.{folder}" for folder in FOLDER_NAMES)}
-    found = set()
+    found: set[str] = set()
     for node in statements(ast.parse(source), for_types=for_types):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)

@@ -53,7 +53,7 @@ class Listener:
 
     def received(self) -> list[list[str]]:
         """The messages that have come, each in its lines; without those of `fill`."""
-        messages = []
+        messages: list[list[str]] = []
         while True:
             try:
                 message = self.socket.recv(65536)

@@ -6,6 +6,7 @@ People search for these texts, programs for these names and fields.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +31,7 @@ NOT_PERMITTED = End(ExitStatus(code=126), error="Permission denied")
 
 # --- Each line ------------------------------------------------------------------------
 
-LINES: list[tuple[Say, str, str, str, dict[str, object]]] = [
+LINES: list[tuple[Say, str, str, str, Mapping[str, object]]] = [
     (
         say(narrate.starting, "cmd", 3),
         *("info", "starting", "starting cmd", {"command": "cmd", "restarts": 3}),
@@ -224,7 +225,9 @@ LINES: list[tuple[Say, str, str, str, dict[str, object]]] = [
 @pytest.mark.parametrize(
     ("fact", "level", "event", "text", "fields"), LINES, ids=[line[3] for line in LINES]
 )
-def test_each_line(fact: Say, level: str, event: str, text: str, fields: dict[str, object]) -> None:
+def test_each_line(
+    fact: Say, level: str, event: str, text: str, fields: Mapping[str, object]
+) -> None:
     """`ended` has more to tell, see below."""
     assert narrate.KINDS[fact.words] == (level, event)
     assert fact.words(*fact.about) == (text, fields)

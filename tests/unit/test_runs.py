@@ -315,7 +315,7 @@ def test_a_command_that_was_killed_and_is_still_there_is_waited_for() -> None:
     """There is never more than one; but nobody waits for an answer meanwhile."""
     subject = in_state(RESTARTING)
     step(subject, DeadlinePassed(), 10)
-    assert subject.deadline == 20
+    assert (subject.state, subject.deadline) == (RESTARTING, 20)
     assert step(subject, DeadlinePassed(), 20) == [
         RestartAnswered("the command was killed and is still there")
     ]

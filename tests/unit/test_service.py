@@ -185,13 +185,19 @@ def test_a_deadline_passes_where_one_is_set(state: State) -> None:
         subject.step(DeadlinePassed(), 100)
 
 
+def fail(*_: object) -> list[Action]:
+    """A mistake of ours."""
+    raise ZeroDivisionError
+
+
 def test_a_timer_whose_event_could_not_be_handled_comes_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else a back-off would have no end."""
     subject = in_state(BACKOFF)
+    pair: tuple[State, type[Event]] = (BACKOFF, BackoffOver)
     with monkeypatch.context() as patch:
-        patch.setitem(service.TABLE, (BACKOFF, BackoffOver), lambda *_: 1 / 0)
+        patch.setitem(service.TABLE, pair, fail)
         with pytest.raises(ZeroDivisionError):
             subject.step(DeadlinePassed(), 1)
     assert (subject.state, subject.deadline) == (BACKOFF, 2)
