@@ -21,12 +21,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from tests.faults import table
 from tests.faults.table import Fault
-from tests.helpers import NESTED, REBOUND, kill_family, program
+from tests.helpers import JSON, NESTED, REBOUND, events, kill_family, program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ exec "$@"
 ]
 PLAIN = ["-v", "-b", "0", "--max-delay", "20ms", "--stop-timeout", "1s"]
 OPTIONS = ["-kG", "--oom-score-adj", "500", "--termination-log", "DIRECTORY/message"]
-OPTIONS += ["--log-format", "json", "-p", "HUP"]
+OPTIONS += [*JSON, "-p", "HUP"]
+HEALTH = ["-v", "--health-cmd", "echo well", "--health-interval", "20ms"]
 LOG_FILE = ["--log-file", "DIRECTORY/log", "--log-reopen", "--rewrite", "HUP:0"]
 NOTIFIER = ["first[", "asleep", "]", "READY=1", "STATUS=well", "print:ready", "keep:0.05"]
 
@@ -143,6 +145,14 @@ class Run:
     def err(self) -> str:
         files = [self.directory / "err", *sorted(self.directory.glob("log*"))]
         return "".join(file.read_text(errors="replace") for file in files)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The events of that name, with a log in JSON."""
+        return events(self.err, name)
+
+    def told(self, name: str, times: int = 1) -> bool:
+        """Whether there were so many of them."""
+        return len(self.events(name)) >= times
 
     def ended(self) -> bool:
         if self.popen.returncode is None:
@@ -228,20 +238,21 @@ def _signal(run: Run, _fault: Fault | None) -> None:
     if rebound:
         run.send(signal.SIGWINCH)
         _libc.sigqueue(rebound.pid, signal.SIGURG, ctypes.c_void_p(7))
-        run.wait(lambda: "SIGURG" in run.err and "SIGWINCH" in run.err, PATIENCE)
+        told = {"SIGURG", "SIGWINCH"}
+        run.wait(lambda: told <= {event["signal"] for event in run.events("signal")}, PATIENCE)
 
 
 SCENARIOS = {
     "service": Scenario([*PLAIN, "sh", "-c", SERVICE], is_ready),
-    "backoff": Scenario(["-b1", "-d", "1h", "false"], lambda run: "delaying" in run.err),
+    "backoff": Scenario([*JSON, "-b1", "-d", "1h", "false"], lambda run: run.told("delayed")),
     "lost": Scenario(
-        [*PLAIN, "DIRECTORY/command"],
-        lambda run: run.err.count("rebound: exec ") > 2,
+        [*PLAIN, *JSON, "DIRECTORY/command"],
+        lambda run: run.told("exec_failed", 3),
         wrapper=THAT_GOES,
     ),
     "health": Scenario(
-        ["-v", "--health-cmd", "echo well", "--health-interval", "20ms", "sleep", "1000"],
-        lambda run: "health check passed" in run.err,
+        [*JSON, *HEALTH, "sleep", "1000"],
+        lambda run: run.told("healthy"),
     ),
     "watchdog": Scenario(
         [*PLAIN, "--watchdog", "400ms", "--notify", *program("notifier.py", *NOTIFIER)], is_ready
