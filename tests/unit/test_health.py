@@ -119,6 +119,19 @@ def fail_the_next_check(subject: Service, now: float) -> list[Action]:
     return facts(subject, FAILED, now)
 
 
+def test_the_state_of_a_run() -> None:
+    """As `--status` shows it; the next run begins anew."""
+    subject = in_state(RUNNING, **CHECKED, health_retries=2)
+    assert subject.health_state == STARTING
+    for now, result, state in ((30, PASSED, HEALTHY), (60, FAILED, HEALTHY), (90, FAILED, SICK)):
+        step(subject, DeadlinePassed(), now)
+        step(subject, result, now)
+        assert subject.health_state == state
+    step(subject, TERMINATED, 91)
+    step(subject, Started(PID), 91)
+    assert subject.health_state == STARTING
+
+
 def test_checks_come_one_after_the_other() -> None:
     """The interval is from the start, and from the end of a check."""
     subject = in_state(RUNNING, **CHECKED)

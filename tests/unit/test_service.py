@@ -204,6 +204,15 @@ def test_a_timer_whose_event_could_not_be_handled_comes_again(
     assert step(subject, DeadlinePassed(), 2) == [START]
 
 
+def test_a_timer_that_is_out_of_place_is_no_reason_to_try_again() -> None:
+    """It is a mistake of ours, and would be one again."""
+    subject = in_state(RUNNING)
+    subject.timers.set(BackoffOver, 0, 1)
+    with pytest.raises(IllegalTransition, match=r"^BackoffOver in state RUNNING$"):
+        subject.step(DeadlinePassed(), 1)
+    assert (subject.state, subject.deadline) == (RUNNING, None)
+
+
 @given(st.lists(st.sampled_from([*EVENTS, DeadlinePassed()]), max_size=30), st.integers(0, 2))
 def test_nothing_starts_after_a_stop(history: list[Event], burst: int) -> None:
     """Whatever happens then; and a back-off always has its end."""
