@@ -14,9 +14,6 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_missing_interpreters = True
 
-UNMEASURED: list[str] = []
-"""Tests that `coverage` leaves out: they look at what else rebound loads, opens or takes."""
-
 
 def install(session: nox.Session, group: str, *packages: str) -> None:
     """Install one of the dependency groups of pyproject.toml."""
@@ -66,10 +63,9 @@ def coverage(session: nox.Session) -> None:
     if "unmeasured" not in (text := script.read_text()):  # with `nox -R` it stays from before
         Path(f"{script}-unmeasured").write_text(text)
     script.write_text(f"#!{session.bin}/python\n{Path('tests/measured.py').read_text()}")
-    deselected = [f"--deselect={test}" for test in UNMEASURED]
     session.run(
         *("coverage", "run", f"--data-file={data}/data", "-m"),
-        *("pytest", "--numprocesses=4", *deselected, *session.posargs),
+        *("pytest", "--numprocesses=4", *session.posargs),
         env=rebound(session) | {"REBOUND_GRACE": "3"},
     )
     session.run("coverage", "combine", f"--data-file={data}/data", "--quiet", str(data))
