@@ -69,7 +69,7 @@ def test_failing_forks_are_retried_with_back_off(error):
 
 def test_a_stop_ends_a_start_that_cannot_be_made(start):
     rebound = start(*JSON, "sleep", "1000", wrapper=inject("clone3:error=EAGAIN"))
-    [failed] = rebound.wait_until(lambda: rebound.events("start_failed"))
+    failed = rebound.wait_until(lambda: rebound.events("start_failed"))[0]
     assert failed["delay"] == 1
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from rebound.core import narrate
 from tests.helpers import JSON, PYTHON, REBOUND, eventually, is_running, program, run
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -199,6 +200,7 @@ def test_a_command_without_a_handler_goes_on_ignoring_it(start):
     [received] = rebound.wait_until(lambda: rebound.events("signal"))
     # No stop, of which the log would tell without -v.
     assert (received["signal"], received["level"]) == ("SIGINT", "debug")
+    assert received["msg"].endswith(narrate.FORWARDED)
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
 

@@ -52,11 +52,11 @@ def test_a_run_that_hangs_is_started_again(start, mode, how):
     rebound = start(*JSON, "--watchdog", "1s", *command, wrapper=mode)
     rebound.wait_ready(2)
     assert told(rebound, "REBOUND_LAST_EXIT") == ["None", "hung"]
-    [hung], [end] = rebound.events("hung"), rebound.events("exited")
+    hung, end = rebound.events("hung")[0], rebound.events("exited")[0]
     assert hung["pid"] == end["pid"]
     assert hung["reason"] == "no keep-alive for 1s"
     assert (end["reason"], end["signal"]) == ("hung", "SIGABRT")
-    assert 0 < end["run_time"] < DEADLINE
+    assert end["run_time"] >= 1
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
 
@@ -361,7 +361,7 @@ def test_a_manager_that_has_gone_is_no_reason_to_stay(start, manager):
     listener.close()
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
-    assert rebound.events("manager_failed")
+    assert rebound.events("manager_failed")[0]["msg"].endswith(": Connection refused")
 
 
 def test_a_manager_that_is_busy_is_told_later(start, manager):
