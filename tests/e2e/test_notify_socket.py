@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from tests.conftest import open_directory
-from tests.e2e.test_watchdog import OTHER_USER, notifier, statuses, told
-from tests.helpers import JSON, PID1, PYTHON, eventually, run
+from tests.e2e.test_watchdog import notifier, statuses, told
+from tests.helpers import JSON, OTHER_USER, PID1, PYTHON, eventually, run
 
 STRANGER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "--inh-caps=-all"]
 """Another user, without any privilege."""

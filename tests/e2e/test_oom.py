@@ -9,11 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import cgroups
-from tests.helpers import JSON, PID1, PYTHON, program
-
-OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
-# May read what is in a home directory, such as the program under test, but do no more.
-OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+from tests.helpers import JSON, OTHER_USER, PID1, PYTHON, program
 
 LIMIT = 80 * 2**20
 

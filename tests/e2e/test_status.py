@@ -18,10 +18,8 @@ import psutil
 import pytest
 
 from rebound.control.status import FIELDS
-from tests.helpers import DEADLINE, JSON, PID1, PYTHON, eventually, program, run
+from tests.helpers import DEADLINE, JSON, OTHER_USER, PID1, PYTHON, eventually, program, run
 
-OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
-OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 ANOTHER_USER = [word.replace("54321", "54322") for word in OTHER_USER]
 SLEEP = ["sh", "-c", "echo ready $REBOUND_RESTARTS $REBOUND_LAST_EXIT; exec sleep 1000"]
 HEADS: tuple[str, ...] = (

@@ -13,11 +13,7 @@ import sys
 import psutil
 import pytest
 
-from tests.helpers import DEADLINE, JSON, PID1, PYTHON, program
-
-OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
-# May read what is in a home directory, such as Python and the test programs.
-OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+from tests.helpers import DEADLINE, JSON, OTHER_USER, PID1, PYTHON, program
 
 
 def notifier(*words):
