@@ -16,8 +16,11 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_missing_interpreters = True
 
-UNMEASURED: list[str] = []
-"""Tests that `coverage` leaves out: they look at what else rebound loads, opens or takes."""
+UNMEASURED = [
+    "tests/faults/test_pairs.py::test_a_call_that_a_profile_refuses",
+    "tests/faults/test_pairs.py::test_no_call_is_left_out",
+]
+"""Tests that `coverage` leaves out: the calls that it makes itself would count as rebound's."""
 
 
 GROUPS = ("test", "coverage", "bench", "lint", "types")
@@ -65,7 +68,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types of the package, and that wrong uses of it are refused."""
+    """Check the types of the package and its tests, and that wrong uses are refused."""
     install(session, "types")
     session.run("mypy")
     session.run("pyright")

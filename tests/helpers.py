@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import psutil
 
@@ -40,6 +40,9 @@ MODES = {"plain": PLAIN, "pid1": PID1, "nested": NESTED}
 OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
 OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
+JSON = ["--log-format", "json"]
+"""What makes rebound tell its events: tests ask for these and their fields, not for words."""
+
 T = TypeVar("T")
 
 
@@ -51,6 +54,17 @@ def eventually(what: Callable[[], T], deadline: float = DEADLINE) -> T:
             raise AssertionError(f"did not happen within {deadline} s")
         select.select((), (), (), 0.005)
     return answer
+
+
+def events(log: str, name: str) -> list[dict[str, Any]]:
+    """The events of a log in JSON that have that name."""
+    found = []
+    for line in log.splitlines():
+        with suppress(ValueError):  # the command's own words, or a line not finished yet
+            event = json.loads(line)
+            if isinstance(event, dict) and event.get("event") == name:
+                found.append(event)
+    return found
 
 
 def program(name: str, *args: object) -> list[str]:
@@ -108,7 +122,8 @@ class Supervised:
         self._err = directory / "stderr"
         with open(self._out, "ab") as out, open(self._err, "ab") as err:
             options = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err, **popen}
-            self.popen = subprocess.Popen([*wrapper, REBOUND, *map(str, args)], **options)  # type: ignore[call-overload]
+            command = [*wrapper, REBOUND, *map(str, args)]
+            self.popen: subprocess.Popen[bytes] = subprocess.Popen(command, **options)  # type: ignore[call-overload]
         self._wrapped = bool(wrapper)
 
     def __enter__(self) -> Self:
@@ -147,21 +162,18 @@ class Supervised:
         """All that was written to stderr."""
         return self._err.read_text(errors="replace")
 
-    def events(self, name: str) -> list[dict[str, object]]:
-        """The events of the log with that name, with `--log-format json`."""
-        found = []
-        for line in self.log.splitlines():
-            with suppress(ValueError):  # the command's own words, or a line not finished yet
-                if (event := json.loads(line)).get("event") == name:
-                    found.append(event)
-        return found
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The events of the log with that name; it has to be started with JSON."""
+        return events(self.log, name)
 
     @property
     def pid(self) -> int:
         """The pid of rebound itself, as seen from here."""
         if not self._wrapped:
             return self.popen.pid
-        return eventually(lambda: self.find("rebound")).pid
+        rebound = eventually(lambda: self.find("rebound"))
+        assert rebound
+        return rebound.pid
 
     def find(self, *names: str) -> psutil.Process | None:
         """The first process that has one of these names, from the wrapper downwards."""

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import psutil
 
-from tests.helpers import Supervised, eventually, is_running, program, run
+from tests.helpers import JSON, Supervised, eventually, is_running, program, run
 
 CRASHES = ("exit 1", "exit 255", "kill SIGKILL", "kill SIGSEGV", "kill SIGABRT", "kill SIGUSR1")
 KINDS = ("obedient", "stubborn", "brief", "parent")
 SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGPIPE)
 ENDS = (signal.SIGTERM, signal.SIGINT)
-OPTIONS = ("-b0", "--stop-timeout", "1s", "--watchdog", "1h")
+OPTIONS = (*JSON, "-b0", "--stop-timeout", "1s", "--watchdog", "1h")
 
 
 class History:
@@ -117,7 +117,7 @@ class History:
         assert len(self.rebound.lines("ready")) == self.restarts + 1
         eventually(lambda: not self.rebound.zombies())
         assert "Traceback" not in self.rebound.log
-        assert "internal error" not in self.rebound.log
+        assert not self.rebound.events("internal_error")
 
     def end(self, signo: int) -> None:
         """Stop it; then nothing is left of all that it was responsible for."""

@@ -33,6 +33,6 @@ def _save_and_exit(status: int) -> None:
 
 
 # rebound ends by this, in the end.
-_exit, os._exit = os._exit, _save_and_exit
+_exit, os._exit = os._exit, _save_and_exit  # type: ignore[assignment]
 _measured.start()
 runpy.run_path(f"{__file__}-unmeasured")

@@ -46,7 +46,7 @@ stopping = False
 pid, pidfd = spawn()
 while True:
     ready = [fd for fd, _ in epoll.poll(None, 8)]
-    some_ended = False
+    some_ended: int = False
     for at in range(0, os.readv(signalfd, [buffer]) if signalfd in ready else 0, SIZE):
         if buffer[at] == _signal.SIGCHLD:
             some_ended = True

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests import cgroups
-from tests.helpers import PID1, PYTHON, eventually, is_running, program, run
+from tests.helpers import JSON, PID1, PYTHON, eventually, is_running, program, run
 
 # Groups and sessions are the subject here: nobody else is to be in rebound's.
 WRAPPERS = {"plain": ["setsid"], "pid1": [*PID1, "setsid"]}
@@ -23,6 +23,12 @@ WRAPPERS = {"plain": ["setsid"], "pid1": [*PID1, "setsid"]}
 def alone(request):
     """Each of: an ordinary process, PID 1; leader of a session of its own."""
     return WRAPPERS[request.param]
+
+
+@pytest.fixture
+def start(start):
+    """With a log for programs."""
+    return lambda *args, **options: start(*JSON, *args, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +51,7 @@ def ends(rebound, status=143):
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == status
     eventually(lambda: not any(process.is_running() for process in family))
-    assert "internal error" not in rebound.log
+    assert not rebound.events("internal_error")
 
 
 def no_zombies(rebound):
@@ -83,7 +89,7 @@ def test_a_bomb_of_orphans(pids, start, alone, ignored):
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == (137 if ignored else 143)
     eventually(lambda: not (pids / "cgroup.procs").read_text())
-    assert "internal error" not in rebound.log
+    assert not rebound.events("internal_error")
 
 
 def command_of(rebound):
@@ -106,7 +112,8 @@ def test_no_pid_left_for_a_restart_until_there_is(pids, start, alone):
     held = int((pids / "pids.current").read_text())
     (pids / "pids.max").write_text(str(held - 1))  # its own pid, too, goes to somebody else
     os.kill(command_of(rebound), signal.SIGKILL)
-    rebound.wait_until(lambda: "Resource temporarily unavailable, retrying" in rebound.log)
+    refused = rebound.wait_until(lambda: rebound.events("start_failed"))
+    assert "Resource temporarily unavailable" in refused[0]["error"]
     os.close(writing)  # its children end
     rebound.wait_ready(2)
     ends(rebound)
@@ -116,8 +123,8 @@ def test_one_that_becomes_a_daemon(start, alone):
     rebound = start("-b", 0, *adversary("daemon", 9), wrapper=alone)
     assert rebound.wait() == 0
     assert len(rebound.lines("ready")) == 2
-    assert "asking adopted processes to stop" in rebound.log
-    assert "internal error" not in rebound.log
+    assert rebound.events("draining")
+    assert not rebound.events("internal_error")
 
 
 # --- Signals --------------------------------------------------------------------------------
@@ -147,7 +154,7 @@ def test_one_that_ends_its_group_ends_rebound(start, alone):
     rebound = start(*adversary("kill", 0, "SIGTERM"), wrapper=alone)
     assert rebound.wait() == 143
     assert len(rebound.lines("ready")) == 1
-    assert "received signal 15 (SIGTERM)" in rebound.log
+    assert rebound.events("signal")[0]["signal"] == "SIGTERM"
 
 
 def test_one_that_kills_its_group(start):
@@ -210,6 +217,7 @@ def test_a_crash_and_a_stop_in_a_flood_of_signals(start, alone):
     command = [*PYTHON, "-c", FLOOD, str(rebound.pid)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as flood:
         try:
+            assert flood.stdout
             assert flood.stdout.readline() == b"sent\n"
             os.kill(command_of(rebound), signal.SIGKILL)
             rebound.wait_ready(2)
@@ -226,12 +234,14 @@ def test_one_that_wants_rebound_to_trace_it(start, alone):
     rebound = start("-b", 0, "-v", *adversary("trace_me"), wrapper=alone)
     rebound.wait_ready()
     rebound.send(signal.SIGWINCH)
-    rebound.wait_until(lambda: "SIGWINCH" in rebound.log)
+    rebound.wait_until(
+        lambda: "SIGWINCH" in [event["signal"] for event in rebound.events("signal")]
+    )
     eventually(lambda: rebound.children()[0].status() == psutil.STATUS_SLEEPING)
     assert len(rebound.children()) == 1
     os.kill(command_of(rebound), signal.SIGUSR1)
     rebound.wait_ready(2)
-    assert "killed by signal 10 (SIGUSR1)" in rebound.log
+    assert rebound.events("exited")[-1]["reason"] == "signal:SIGUSR1"
     assert len(rebound.children()) == 1
     ends(rebound)
 
@@ -279,10 +289,12 @@ def test_one_that_closes_all(start, alone):
 
 def test_garbage_at_the_sockets(start, tmp_path, monkeypatch):
     monkeypatch.setenv("REBOUND_RUN_DIR", str(tmp_path / "run"))
-    rebound = start("-b", 0, "--watchdog", "1h", *adversary("garble", tmp_path / "run"))
+    options = ["-b", 0, "--watchdog", "1h", "--log-format", "text"]
+    rebound = start(*options, *adversary("garble", tmp_path / "run"))
     rebound.wait_ready()
     assert "\x1b" not in rebound.log
     assert run("--status").returncode in (0, 1)
     rebound.children()[0].kill()
     rebound.wait_ready(2)
     ends(rebound)
+    assert "internal error" not in rebound.log

@@ -13,11 +13,13 @@ import pytest
 
 from tests.helpers import (
     DEADLINE,
+    JSON,
     NESTED,
     OTHER_USER,
     PID1,
     REBOUND,
     denied,
+    events,
     eventually,
     program,
     run,
@@ -35,10 +37,12 @@ def inject(*faults, paths=()):
 
 def crashes(wrapper, *options, times=3):
     """Run a command that crashes so often; give the log, once all went well."""
-    command = [*wrapper, REBOUND, "-b", "0", "-r", str(times), *options, "sh", "-c", "exit 9"]
+    command = [*wrapper, REBOUND, *JSON, "-b", "0", "-r", str(times), *options]
+    command += ["sh", "-c", "exit 9"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert result.returncode == 9
-    assert f"restarting ({times})" in result.stderr
+    restarts = [end["restarts"] for end in events(result.stderr, "exited")]
+    assert restarts == [*range(1, times + 1), times]
     assert "Traceback" not in result.stderr
     return result.stderr
 
@@ -46,8 +50,8 @@ def crashes(wrapper, *options, times=3):
 @pytest.mark.parametrize("error", ["EPERM", "ENOSYS"])
 def test_pidfd_refused_is_said_once_and_sigchld_does(error):
     log = crashes(inject(f"pidfd_open:error={error}"))
-    assert log.count("pidfd_open") == 1
-    assert log.count("going on with SIGCHLD alone") == 1
+    [said] = events(log, "no_pidfd")
+    assert said["msg"].startswith("pidfd_open: ")
 
 
 def test_one_pidfd_that_fails_does_no_harm():
@@ -58,14 +62,15 @@ def test_one_pidfd_that_fails_does_no_harm():
 @pytest.mark.parametrize("error", ["EAGAIN", "ENOMEM"])
 def test_failing_forks_are_retried_with_back_off(error):
     log = crashes(inject(f"clone3:error={error}:when=1..3"), "--max-delay", "10ms")
-    assert log.count("cannot start sh: ") == 3
+    assert len(events(log, "start_failed")) == 3
     log = crashes(inject(f"clone3:error={error}:when=2..4"), "--max-delay", "10ms")
-    assert log.count("cannot start sh: ") == 3
+    assert len(events(log, "start_failed")) == 3
 
 
 def test_a_stop_ends_a_start_that_cannot_be_made(start):
-    rebound = start("sleep", "1000", wrapper=inject("clone3:error=EAGAIN"))
-    rebound.wait_until(lambda: "retrying in 1s" in rebound.log)
+    rebound = start(*JSON, "sleep", "1000", wrapper=inject("clone3:error=EAGAIN"))
+    failed = rebound.wait_until(lambda: rebound.events("start_failed"))[0]
+    assert failed["delay"] == 1
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
 
@@ -73,9 +78,9 @@ def test_a_stop_ends_a_start_that_cannot_be_made(start):
 @pytest.mark.parametrize("call", ["epoll_create1", "signalfd4"])
 @pytest.mark.parametrize("error", ["EMFILE", "ENFILE", "ENOMEM"])
 def test_without_descriptors_signals_are_still_taken(start, call, error):
-    rebound = start(
-        "-b", 0, *program("record_signals.py", 4), wrapper=inject(f"{call}:error={error}")
-    )
+    options = [*JSON, "-b", 0]
+    command = program("record_signals.py", 4)
+    rebound = start(*options, *command, wrapper=inject(f"{call}:error={error}"))
     rebound.wait_ready()
     rebound.send(signal.SIGUSR1)
     rebound.wait_until(lambda: rebound.lines("signal 10 "))
@@ -83,7 +88,8 @@ def test_without_descriptors_signals_are_still_taken(start, call, error):
     rebound.wait_ready(2)
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 4
-    assert rebound.log.count("trying again") == 1
+    [said] = rebound.events("error")
+    assert said["msg"].endswith("trying again")
 
 
 def test_descriptors_are_tried_again(start):
@@ -104,11 +110,11 @@ def test_orphans_that_end_quickly_are_let_gather(start, tmp_path, fault):
     """
     trace = tmp_path / "trace"
     strace = [*NESTED, "strace", "-o", str(trace), "--trace=clock_nanosleep", *fault]
-    rebound = start(*program("adversary.py", "bomb", 4), wrapper=strace)
+    rebound = start(*JSON, *program("adversary.py", "bomb", 4), wrapper=strace)
     try:
         rebound.wait_ready()
         rebound.wait_until(lambda: trace.read_text().count("clock_nanosleep") > 3)
-        assert "internal error" not in rebound.log
+        assert not rebound.events("internal_error")
     finally:
         # With its PID namespace.  One after the other they would be too fast: nobody reaps
         # while rebound is stopped, and soon there is no pid left.
@@ -150,18 +156,20 @@ def test_no_process_left_for_a_user(start):
     with subprocess.Popen([*user, "sleep", "1000"]) as other:
         try:
             wrapper = ["prlimit", "--nproc=2", *user]
-            rebound = start("--max-delay", "10ms", "true", wrapper=wrapper)
-            rebound.wait_until(lambda: "cannot start true: Resource temporarily" in rebound.log)
+            rebound = start(*JSON, "--max-delay", "10ms", "true", wrapper=wrapper)
+            failed = rebound.wait_until(lambda: rebound.events("start_failed"))[0]
+            assert failed["command"] == "true"
+            assert failed["error"].endswith("Resource temporarily unavailable")
         finally:
             other.kill()
     assert rebound.wait() == 0
 
 
 def test_a_health_check_whose_output_cannot_be_had_counts_all_the_same(start):
-    options = ["-v", "--health-cmd", "echo output", "--health-interval", "50ms"]
+    options = [*JSON, "-v", "--health-cmd", "echo output", "--health-interval", "50ms"]
     rebound = start(*options, "sleep", "1000", wrapper=inject("pipe2:error=EMFILE"))
-    rebound.wait_until(lambda: "health check passed" in rebound.log)
-    assert "health command:" not in rebound.log
+    rebound.wait_until(lambda: rebound.events("healthy"))
+    assert not rebound.events("health_output")
 
 
 def test_a_client_that_cannot_be_served_is_sent_away(start, tmp_path):
@@ -218,10 +226,11 @@ def test_subreaper_refused():
 
 
 def test_a_command_that_must_not_be_signalled_is_named(start):
-    rebound = start("sleep", "1000", wrapper=inject("kill:error=EPERM:when=1"))
-    rebound.wait_until(rebound.children)
+    rebound = start(*JSON, "sleep", "1000", wrapper=inject("kill:error=EPERM:when=1"))
+    [command] = rebound.wait_until(rebound.children)
     rebound.send(signal.SIGUSR1)
-    rebound.wait_until(lambda: "cannot send signal 10 (SIGUSR1) to child (pid" in rebound.log)
+    [failed] = rebound.wait_until(lambda: rebound.events("signal_failed"))
+    assert (failed["signal"], failed["pid"]) == ("SIGUSR1", command.pid)
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
 
@@ -230,13 +239,14 @@ def test_what_must_not_be_killed_is_left(start):
     """As with a daemon of another user below a rebound that is not root."""
     # Permitted are TERM and CONT for the command; TERM for the daemon is the third.
     wrapper = inject("kill:error=EPERM:when=3+")
-    rebound = start("--stop-timeout", "300ms", *ORPHAN, wrapper=wrapper)
+    rebound = start(*JSON, "--stop-timeout", "300ms", *ORPHAN, wrapper=wrapper)
     rebound.wait_ready()
     (orphan,) = rebound.wait_until(lambda: orphan_of(rebound))
     rebound.wait_until(lambda: any("2000" in c.cmdline() for c in rebound.children()))
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
-    assert f"not permitted to kill, leaving sleep (pid {orphan.pid})" in rebound.log
+    [left] = rebound.events("not_killed")
+    assert (left["count"], left["processes"]) == (1, f"sleep (pid {orphan.pid})")
     orphan.kill()
 
 
@@ -247,15 +257,15 @@ def orphan_of(rebound):
 
 
 def drains(start, wrapper):
-    """Whether an adopted process is asked and gone when rebound ends."""
-    rebound = start("-v", *ORPHAN, wrapper=wrapper)
+    """An adopted process is asked, and gone when rebound ends."""
+    rebound = start(*JSON, "-v", *ORPHAN, wrapper=wrapper)
     rebound.wait_ready()
     (orphan,) = rebound.wait_until(lambda: orphan_of(rebound))
     rebound.wait_until(lambda: any("2000" in c.cmdline() for c in rebound.children()))
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
     eventually(lambda: not orphan.is_running())
-    return rebound.log
+    return rebound
 
 
 def test_drain_without_the_list_of_children(start):
@@ -271,7 +281,7 @@ LATE_WITHOUT_PROC = [*PID1, "sh", "-c", f'{LATE}; mount -t tmpfs none /proc && e
 
 
 def test_drain_without_proc(start):
-    assert "no /proc here" in drains(start, NO_PROC)
+    assert len(drains(start, NO_PROC).events("no_proc")) == 1
 
 
 def test_drain_without_proc_as_pid_1_with_pids_beyond_those_that_are_tried(start):
@@ -291,17 +301,17 @@ def test_the_stop_timeout_ends_what_cannot_be_found(start):
 def test_what_cannot_be_found_is_said(start, options):
     """Where it must not signal everybody: it waits, and with a limit leaves."""
     wrapper = [*denied("waitid:EPERM"), *NO_PROC]
-    rebound = start("--log-format", "json", *options, *ORPHAN, wrapper=wrapper)
+    rebound = start(*JSON, *options, *ORPHAN, wrapper=wrapper)
     rebound.wait_ready()
     (orphan,) = rebound.wait_until(lambda: orphan_of(rebound))
     rebound.wait_until(lambda: any("2000" in c.cmdline() for c in rebound.children()))
     rebound.send(signal.SIGTERM)
     if not options:
-        rebound.wait_until(lambda: '"not_found"' in rebound.log)
+        rebound.wait_until(lambda: rebound.events("not_found"))
         assert orphan.is_running()
         orphan.kill()
     assert rebound.wait() == 143
-    assert ('"not_killed"' in rebound.log) == bool(options)
+    assert bool(rebound.events("not_killed")) == bool(options)
     if options:
         orphan.kill()
 
@@ -320,10 +330,11 @@ def test_pid_1_adopts_whether_it_is_a_subreaper_or_not():
 def test_without_a_look_before_a_run_is_reaped_its_group_is_left(start):
     """Afterwards that number may be another group's."""
     script = "[ $REBOUND_RESTARTS = 0 ] || exit 0; sleep 1000 & echo $!; exit 9"
-    rebound = start("-k", "sh", "-c", script, wrapper=denied("waitid:EPERM"))
-    rebound.wait_until(lambda: "asking" in rebound.log)
+    rebound = start(*JSON, "-k", "sh", "-c", script, wrapper=denied("waitid:EPERM"))
+    rebound.wait_until(lambda: rebound.events("draining"))
     assert rebound.wait() == 0
-    assert rebound.log.count("waitid is refused") == 1
+    [said] = rebound.events("error")
+    assert said["msg"].startswith("waitid is refused: ")
 
 
 def test_drain_with_the_proc_of_another_pid_namespace(start):
@@ -344,8 +355,8 @@ def test_nothing_writable_no_proc_no_root(start, tmp_path):
 @pytest.mark.parametrize("options", [[], ["-v", "-d", "1h"]])
 def test_idle_is_not_one_system_call(start, tmp_path, options):
     command = ["false"] if options else program("record_signals.py")
-    rebound = start(*options, *command)
-    rebound.wait_until(lambda: "due in" in rebound.log if options else rebound.lines("ready"))
+    rebound = start(*JSON, *options, *command)
+    rebound.wait_until(lambda: rebound.events("delayed") if options else rebound.lines("ready"))
     rebound.wait_until(lambda: "eventpoll" in links(rebound))
     trace = tmp_path / "trace"
     subprocess.run(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
 import pytest
 
-from tests.helpers import PID1, is_running, program
+from tests.helpers import JSON, PID1, is_running, program
 
 FAST = ["--health-interval", "50ms", "--health-retries", "2"]
 STUBBORN = program("notifier.py", "ignore:SIGTERM", "announce", "asleep")
@@ -17,7 +16,18 @@ STUBBORN = program("notifier.py", "ignore:SIGTERM", "announce", "asleep")
 def checked(start, check, *options, command=None, **places):
     """Start a command that is checked all the time."""
     command = command or program("notifier.py", "announce", "asleep")
-    return start(*FAST, *options, "--health-cmd", check, *command, **places)
+    return start(*JSON, *FAST, *options, "--health-cmd", check, *command, **places)
+
+
+def told(rebound, event, *fields):
+    """What the log says in these fields of such events."""
+    return [tuple(line[name] for name in fields) for line in rebound.events(event)]
+
+
+def failures(rebound):
+    """The checks that failed: how many in a row, of how many, and how each ended."""
+    told = rebound.events("health_failed")
+    return [(it["failures"], it["retries"], it["msg"].rpartition(": ")[2]) for it in told]
 
 
 def test_an_unhealthy_run_is_started_again_and_nothing_else(start, mode, tmp_path):
@@ -30,12 +40,12 @@ def test_an_unhealthy_run_is_started_again_and_nothing_else(start, mode, tmp_pat
     exec sleep 1000
     """
     rebound = checked(start, f"! test -e {sick}", command=["sh", "-c", script], wrapper=mode)
-    rebound.wait_until(lambda: "is unhealthy, sending signal 15 (SIGTERM)" in rebound.log)
+    rebound.wait_until(lambda: rebound.events("unhealthy"))
     sick.unlink()
     rebound.wait_until(lambda: rebound.lines("ready unhealthy"))
-    rebound.wait_until(lambda: "health check passed" in rebound.log)
-    assert "health check failed (2 of 2): exited with status 1" in rebound.log
-    assert "killed by signal 15 (SIGTERM), unhealthy, after" in rebound.log
+    rebound.wait_until(lambda: rebound.events("healthy"))
+    assert failures(rebound)[:2] == [(1, 2, "exited with status 1"), (2, 2, "exited with status 1")]
+    assert told(rebound, "exited", "reason", "signal")[0] == ("unhealthy", "SIGTERM")
     assert rebound.children(lambda child: child.cmdline() == ["sleep", "4242"])
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
@@ -47,19 +57,21 @@ def test_an_unhealthy_run_that_ignores_the_term_is_killed(start, tmp_path):
     rebound = checked(start, f"! test -e {sick}", "--health-retries=1", command=STUBBORN)
     rebound.wait_ready()  # it ignores the signal by now
     sick.touch()
-    rebound.wait_until(lambda: "is unhealthy" in rebound.log)
+    rebound.wait_until(lambda: rebound.events("unhealthy"))
     sick.unlink()
     rebound.wait_ready(2)
-    assert "does not end, killing it" in rebound.log
-    assert "killed by signal 9 (SIGKILL), unhealthy" in rebound.log
+    assert rebound.events("killing_child")
+    assert told(rebound, "exited", "reason", "signal") == [("unhealthy", "SIGKILL")]
 
 
 def test_a_check_that_hangs_is_killed_with_its_group(start, tmp_path):
     check = f"sleep 4321 & echo $$ $! >>{tmp_path}/pids; wait"
     rebound = checked(start, check, "--health-timeout", "200ms")
     rebound.wait_ready(2)
-    assert "health check killed after 0.2s" in rebound.log
-    assert "health check failed (2 of 2): killed by signal 9 (SIGKILL)" in rebound.log
+    assert len(rebound.events("health_timeout")) >= 2
+    killed = "killed by signal 9 (SIGKILL)"
+    assert failures(rebound)[:2] == [(1, 2, killed), (2, 2, killed)]
+    assert told(rebound, "exited", "reason")[0] == ("unhealthy",)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     rebound.wait_until(lambda: not any(is_running(pid) for pid in pids[:4]))
 
@@ -90,11 +102,13 @@ def test_a_daemon_that_a_check_has_started_is_adopted_and_drained(start, tmp_pat
         f"test -e {tmp_path}/pid || {{ setsid sleep 4321 & echo $! >{tmp_path}/pid; sleep 0.1; }}"
     )
     rebound = checked(start, check, *verbose)
-    rebound.wait_until(lambda: "health check passed" in rebound.log)
+    rebound.wait_until(lambda: rebound.events("healthy"))
     rebound.wait_until(lambda: rebound.children(lambda child: child.cmdline() == ["sleep", "4321"]))
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
-    assert "asking adopted processes to stop with signal 15 (SIGTERM): sleep" in rebound.log
+    asked = told(rebound, "draining", "signal", "processes")
+    assert {signal for signal, _ in asked} == {"SIGTERM"}
+    assert any(processes.startswith("sleep (pid ") for _, processes in asked)
 
 
 @pytest.mark.parametrize("end", ["stop", "crash"])
@@ -106,7 +120,7 @@ def test_a_check_ends_with_its_run(start, tmp_path, end):
     if end == "stop":
         rebound.send(signal.SIGTERM)
         assert rebound.wait() == 143
-        assert "asking adopted" not in rebound.log
+        assert not rebound.events("draining")
         return
     rebound.wait_ready()
     [first] = [int(pid) for pid in pids.read_text().split()]
@@ -119,10 +133,11 @@ def test_a_check_ends_with_its_run(start, tmp_path, end):
 def test_its_output_goes_to_the_log_with_verbose_only(start):
     check = "echo to stdout; echo to stderr >&2; head -c 10000000 /dev/zero | tr '\\0' x"
     rebound = checked(start, check, "-v")
-    rebound.wait_until(lambda: "health command: to stdout\\nto stderr\\nxxx" in rebound.log)
+    [output, *_] = rebound.wait_until(lambda: rebound.events("health_output"))
+    assert output["output"].startswith("to stdout\nto stderr\nxxx")
     assert max(map(len, rebound.log.splitlines())) < 4096
     rebound = checked(start, check)
-    rebound.wait_until(lambda: "health check passed" in rebound.log)
+    rebound.wait_until(lambda: rebound.events("healthy"))
     assert "to stdout" not in rebound.log
     assert not rebound.lines("to stdout")
 
@@ -139,7 +154,7 @@ def test_it_sees_what_the_command_sees_and_no_more(start, tmp_path):
     check = f"env -0 >{tmp_path}/env; cat; ls -l /proc/self/fd >{tmp_path}/fds; grep -h SigBlk /proc/self/status >{tmp_path}/mask"
     env = {**os.environ, "OURS": "1"}
     rebound = checked(start, check, env=env, cwd=tmp_path, stdin=None)
-    rebound.wait_until(lambda: "health check passed" in rebound.log)
+    rebound.wait_until(lambda: rebound.events("healthy"))
     assert "OURS=1" in (tmp_path / "env").read_text().split("\0")
     assert "REBOUND_RESTARTS=0" in (tmp_path / "env").read_text().split("\0")
     assert (tmp_path / "mask").read_text().split() == ["SigBlk:", "0" * 16]
@@ -159,15 +174,14 @@ def test_a_check_that_cannot_be_run_says_nothing_of_the_command(start):
     hide = ["unshare", "--mount", "sh", "-c"]
     hide += ['mount --bind /etc/passwd "$(readlink -f /bin/sh)" && exec "$0" "$@"']
     rebound = checked(start, "true", wrapper=hide)
-    rebound.wait_until(lambda: rebound.log.count("cannot run the health command: ") >= 3)
-    assert "Permission denied" in rebound.log
+    rebound.wait_until(lambda: len(rebound.events("health_unknown")) >= 3)
+    assert set(told(rebound, "health_unknown", "error")) == {("Permission denied",)}
     assert len(rebound.lines("ready")) == 1
 
 
 def test_a_start_period(start):
     """Failures in it do not count; one success ends it."""
-    rebound = checked(start, "false", "-v", "--health-start-period", "1h", "--log-format", "json")
-    rebound.wait_until(lambda: rebound.log.count("health_failed") >= 4)
-    lines = [json.loads(line) for line in rebound.log.splitlines()]
-    assert {line["failures"] for line in lines if line["event"] == "health_failed"} == {0}
+    rebound = checked(start, "false", "-v", "--health-start-period", "1h")
+    rebound.wait_until(lambda: len(rebound.events("health_failed")) >= 4)
+    assert set(told(rebound, "health_failed", "failures")) == {(0,)}
     assert len(rebound.lines("ready")) == 1

@@ -23,7 +23,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self._directory = tempfile.TemporaryDirectory()
         self.history = History(Path(self._directory.name), self.wrapper)
-        self.signo = ENDS[0]
+        self.signo: int = ENDS[0]
 
     @rule(order=st.sampled_from(CRASHES))
     def crash(self, order: str) -> None:

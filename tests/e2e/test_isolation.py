@@ -108,7 +108,17 @@ for what in status limits cgroup oom_score_adj timerslack_ns environ cmdline mou
 done
 cut -d' ' -f5-8,19 /proc/self/stat; pwd; umask; ls -l --time-style=+ /proc/$$/fd
 """
-OF_A_PROCESS = ("State:", "Pid:", "Tgid:", "PPid:", "NSpid:", "NStgid:", "Vm", "Rss", "SigQ:")
+OF_A_PROCESS: tuple[str, ...] = (
+    "State:",
+    "Pid:",
+    "Tgid:",
+    "PPid:",
+    "NSpid:",
+    "NStgid:",
+    "Vm",
+    "Rss",
+    "SigQ:",
+)
 OF_A_PROCESS += ("voluntary", "nonvoluntary", "REBOUND_RESTARTS=", "Hugetlb")
 """What two processes may differ in."""
 OF_GLIBC = 1 << 32 - 1 | 1 << 33 - 1

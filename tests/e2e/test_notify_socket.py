@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from tests.conftest import open_directory
-from tests.e2e.test_watchdog import OTHER_USER, notifier, told
-from tests.helpers import PID1, PYTHON, eventually, run
+from tests.e2e.test_watchdog import notifier, statuses, told
+from tests.helpers import JSON, OTHER_USER, PID1, PYTHON, eventually, run
 
 STRANGER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "--inh-caps=-all"]
 """Another user, without any privilege."""
@@ -27,11 +27,6 @@ def directory(monkeypatch):
     with open_directory() as directory:
         monkeypatch.setenv("REBOUND_RUN_DIR", str(directory / "run"))
         yield directory / "run"
-
-
-def said(rebound, event):
-    """What the log, in JSON, says of that."""
-    return [line["msg"] for line in rebound.events(event)]
 
 
 def names(directory):
@@ -62,8 +57,8 @@ def test_a_command_that_has_become_another_user(start, directory, mode):
         "echo ready NOTIFY_SOCKET=$NOTIFY_SOCKET; systemd-notify --status=well && exec sleep 1000"
     )
     command = [*STRANGER, "sh", "-c", script]
-    rebound = start("-v", "--watchdog", "1h", *command, wrapper=mode)
-    rebound.wait_until(lambda: "says: well" in rebound.log)
+    rebound = start(*JSON, "-v", "--watchdog", "1h", *command, wrapper=mode)
+    rebound.wait_until(lambda: statuses(rebound) == ["well"])
     [line] = rebound.lines("ready")
     assert line.removeprefix("ready NOTIFY_SOCKET=").startswith(f"{directory}/")
 
@@ -92,8 +87,8 @@ def test_an_own_directory_of_another_user_than_root(start, directory):
     directory.mkdir(mode=0o700)
     os.chown(directory, 54321, 54321)
     command = notifier("announce", "STATUS=well", "asleep")
-    rebound = start("-v", "--watchdog", "1h", *command, wrapper=OTHER_USER)
-    rebound.wait_until(lambda: "says: well" in rebound.log)
+    rebound = start(*JSON, "-v", "--watchdog", "1h", *command, wrapper=OTHER_USER)
+    rebound.wait_until(lambda: statuses(rebound) == ["well"])
     assert told(rebound, "NOTIFY_SOCKET")[0].startswith(f"{directory}/")
 
 
@@ -119,11 +114,11 @@ time.sleep(0 if os.environ["REBOUND_LAST_EXIT"] == "hung" else 1000)
 
 
 def test_the_daemon_of_an_earlier_run_speaks_for_no_later_one(start):
-    rebound = start("--watchdog", "1s", *PYTHON, "-c", SENDING_DAEMON)
+    rebound = start(*JSON, "--watchdog", "1s", *PYTHON, "-c", SENDING_DAEMON)
     rebound.wait_ready(2)
     assert rebound.lines("sent")
     assert rebound.lines("no more")
-    assert "hung: no keep-alive" in rebound.log
+    assert rebound.events("hung")
 
 
 def test_a_thousand_restarts_leave_nothing(start, directory):
@@ -201,12 +196,12 @@ def test_where_there_can_be_no_path(start, directory, how):
     env = {**os.environ, "REBOUND_RUN_DIR": str(used)}
     beats = ["WATCHDOG=1", "sleep:0.05"] * 30
     command = notifier("announce", *beats, "exit:0")
-    options = ["-v", "-r2", "--log-format", "json", "--watchdog", "1s"]
+    options = ["-v", "-r2", *JSON, "--watchdog", "1s"]
     rebound = start(*options, *command, env=env, wrapper=[*map(str, wrapper)])
     assert rebound.wait() == 0
     [address] = told(rebound, "NOTIFY_SOCKET")
     assert address.startswith("@")
-    assert len(said(rebound, "no_notify_path")) == 1
+    assert len(rebound.events("no_notify_path")) == 1
 
 
 # --- Floods -------------------------------------------------------------------------------
@@ -236,6 +231,7 @@ def flood():
             command = [*wrapper, *PYTHON, "-c", FLOOD, address]
             process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
             stack.callback(process.kill)
+            assert process.stdout
             assert process.stdout.readline() == b"flooding\n"
 
         yield flood
@@ -251,7 +247,7 @@ def test_strangers_do_not_have_a_command_restarted(start, flood, who, monkeypatc
         wrapper, stranger = PID1, []
     words = ["announce", f"await:{tmp_path}/flooded", "WATCHDOG_USEC=500000", "sleep:1.6"]
     words += ["READY=1", "print:survived", "exit:0"]
-    options = ["-r1", "--log-format", "json", "--watchdog", "1h"]
+    options = ["-r1", *JSON, "--watchdog", "1h"]
     rebound = start(*options, *notifier(*words), wrapper=wrapper)
     rebound.wait_ready()
     flood(told(rebound, "NOTIFY_SOCKET")[0], *stranger)
@@ -259,7 +255,7 @@ def test_strangers_do_not_have_a_command_restarted(start, flood, who, monkeypatc
     assert rebound.wait() == 0
     assert rebound.lines("survived")
     assert len(rebound.lines("ready")) == 1
-    assert len(said(rebound, "flooded")) == 1
+    assert len(rebound.events("flooded")) == 1
 
 
 def test_strangers_do_not_keep_what_hangs(start, flood, tmp_path):

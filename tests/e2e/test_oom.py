@@ -9,11 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import cgroups
-from tests.helpers import PID1, PYTHON, program
-
-OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
-# May read what is in a home directory, such as the program under test, but do no more.
-OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+from tests.helpers import JSON, OTHER_USER, PID1, PYTHON, program
 
 LIMIT = 80 * 2**20
 
@@ -36,16 +32,23 @@ def limited():
         yield cgroups.inside(cgroup)
 
 
+def reasons(rebound):
+    """How the runs ended."""
+    return [end["reason"] for end in rebound.events("exited")]
+
+
 @pytest.mark.parametrize("wrapper", [[], PID1], ids=["plain", "pid1"])
 def test_an_out_of_memory_kill_is_told_from_others(start, limited, wrapper):
-    rebound = start(*PYTHON, "-c", EATER, wrapper=[*limited, *wrapper])
+    rebound = start(*JSON, *PYTHON, "-c", EATER, wrapper=[*limited, *wrapper])
     rebound.wait_until(lambda: "ready" in rebound.stdout and "oom" in rebound.stdout)
-    assert "killed by signal 9 (SIGKILL), out of memory, max RSS " in rebound.log
-    assert "MB, after" in rebound.log
+    [end] = rebound.events("exited")
+    assert (end["reason"], end["signal"]) == ("oom", "SIGKILL")
+    assert end["max_rss"] > LIMIT / 2
+    assert end["run_time"] > 0
     rebound.children()[0].kill()
     rebound.wait_ready(3)
     assert [line.split()[2] for line in rebound.lines("ready")] == ["None", "oom", "signal:SIGKILL"]
-    assert rebound.log.count("out of memory") == 1
+    assert reasons(rebound) == ["oom", "signal:SIGKILL"]
 
 
 EAT = f"{' '.join(PYTHON)} -c 'eaten = [bytearray(2**20) for _ in range(10**6)]'"
@@ -54,10 +57,9 @@ EAT = f"{' '.join(PYTHON)} -c 'eaten = [bytearray(2**20) for _ in range(10**6)]'
 def test_another_ones_kill_is_not_the_commands(start, limited):
     """The counter has grown, but in the run before; then the command is killed by somebody."""
     script = f"[ $REBOUND_RESTARTS = 1 ] || {{ {EAT}; exit 9; }}; kill -KILL $$"
-    rebound = start("-r1", "sh", "-c", script, wrapper=limited)
+    rebound = start(*JSON, "-r1", "sh", "-c", script, wrapper=limited)
     assert rebound.wait() == 137
-    assert "exited with status 9, restarting (1)" in rebound.log
-    assert "out of memory" not in rebound.log
+    assert reasons(rebound) == ["exit:9", "signal:SIGKILL"]
 
 
 def test_an_adopted_processes_kill_is_not_the_commands(start, limited, tmp_path):
@@ -68,30 +70,30 @@ def test_an_adopted_processes_kill_is_not_the_commands(start, limited, tmp_path)
     {" ".join(PYTHON)} -c 'import os; os.fork() or os.execv("{PYTHON[0]}", ["{PYTHON[0]}", "eat.py"])'
     echo ready; exec sleep 1000
     """
-    rebound = start("-v", "sh", "-c", script, wrapper=limited, cwd=tmp_path)
-    rebound.wait_until(lambda: "reaped adopted process" in rebound.log)
+    rebound = start(*JSON, "-v", "sh", "-c", script, wrapper=limited, cwd=tmp_path)
+    [reaped] = rebound.wait_until(lambda: rebound.events("reaped"))
     rebound.wait_ready()
-    assert "killed by signal 9 (SIGKILL)" in rebound.log
+    assert reaped["reason"] == "signal:SIGKILL"
     next(child for child in rebound.children() if "1000" in child.cmdline()).kill()
     assert rebound.wait() == 0
-    assert "out of memory" not in rebound.log
+    assert reasons(rebound) == ["signal:SIGKILL", "exit:0"]
 
 
 def test_without_cgroups_it_is_a_signal_like_any_other(start):
     hide = ["unshare", "--mount", "sh", "-c", 'umount -l /proc && exec "$0" "$@"']
-    rebound = start("-r1", "sh", "-c", "kill -KILL $$", wrapper=hide)
+    rebound = start(*JSON, "-r1", "sh", "-c", "kill -KILL $$", wrapper=hide)
     assert rebound.wait() == 137
-    assert "out of memory" not in rebound.log
+    assert reasons(rebound) == ["signal:SIGKILL"] * 2
 
 
 def test_rebounds_own_kill_is_none(start, limited):
     """What is killed at the stop timeout was not taken for its memory."""
     command = program("notifier.py", "ignore:SIGTERM", "announce", "asleep")
-    rebound = start("--stop-timeout", "100ms", *command, wrapper=limited)
+    rebound = start(*JSON, "--stop-timeout", "100ms", *command, wrapper=limited)
     rebound.wait_ready()
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 137
-    assert "out of memory" not in rebound.log
+    assert reasons(rebound) == ["signal:SIGKILL"]
 
 
 # --- oom_score_adj ------------------------------------------------------------------------
@@ -107,20 +109,21 @@ def own_score(rebound):
 def test_the_command_gets_the_score_and_rebound_keeps_its_own(start, user):
     """In each run; raising it, and lowering it to what it was, takes no privilege."""
     before = Path("/proc/self/oom_score_adj").read_text().strip()
-    rebound = start("--oom-score-adj", "777", *SHOW, wrapper=user)
+    rebound = start(*JSON, "--oom-score-adj", "777", *SHOW, wrapper=user)
     rebound.wait_ready()
     rebound.children()[0].kill()
     rebound.wait_ready(2)
     assert rebound.lines("777") == ["777", "777"]
     assert own_score(rebound) == before
-    assert "oom_score_adj" not in rebound.log
+    assert rebound.events("error") == []
 
 
 def test_a_score_that_is_not_permitted_is_said_and_not_set(start):
     before = Path("/proc/self/oom_score_adj").read_text().strip()
-    rebound = start("--oom-score-adj", "-500", *SHOW, wrapper=OTHER_USER)
+    rebound = start(*JSON, "--oom-score-adj", "-500", *SHOW, wrapper=OTHER_USER)
     rebound.wait_ready()
-    assert "cannot set oom_score_adj to -500: Permission denied" in rebound.log
+    [said] = rebound.events("error")
+    assert said["msg"] == "cannot set oom_score_adj to -500: Permission denied"
     assert rebound.lines(before)
     assert own_score(rebound) == before
 

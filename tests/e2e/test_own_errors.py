@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 
 import pytest
 
-from tests.helpers import run
+from tests.helpers import JSON, events, run
 
 
 @pytest.mark.parametrize(
@@ -63,8 +62,8 @@ def test_bad_options_variable(value):
 
 def test_a_value_with_blanks_in_the_options_variable():
     options = "-q --health-interval 10ms --health-retries 1 -r 1 --health-cmd 'exit  3'"
-    result = run("-v", "sleep", "1000", env={**os.environ, "REBOUND_OPTIONS": options})
-    assert "with status 3" in result.stderr
+    result = run(*JSON, "-v", "sleep", "1000", env={**os.environ, "REBOUND_OPTIONS": options})
+    assert events(result.stderr, "health_failed")[0]["msg"].endswith("exited with status 3")
 
 
 def test_help_and_version_go_to_stdout():
@@ -75,51 +74,57 @@ def test_help_and_version_go_to_stdout():
 
 
 def test_command_not_found():
-    result = run("no-such-command", "x")
+    result = run(*JSON, "no-such-command", "x")
     assert result.returncode == 127
-    assert "rebound: exec no-such-command: No such file or directory\n" in result.stderr
+    [failed] = events(result.stderr, "exec_failed")
+    assert (failed["command"], failed["error"]) == ("no-such-command", "No such file or directory")
     assert run("/no/such/command").returncode == 127
+
+
+HINT = " (one word with blanks: write each word by itself)"
 
 
 @pytest.mark.parametrize("word", ["no-such-command --flag", "no-such\tcommand"])
 def test_a_command_that_is_one_word_with_blanks_and_not_found(word):
     """As in an image: ENTRYPOINT ["rebound", "my-daemon --flag"]."""
-    result = run("--log-format", "json", word)
+    result = run(*JSON, word)
     assert result.returncode == 127
-    line = json.loads(result.stderr.splitlines()[-1])
-    assert line["event"] == "exec_failed"
+    [line] = events(result.stderr, "exec_failed")
     assert line["error"] == "No such file or directory"
-    assert line["msg"].endswith(
-        "No such file or directory (one word with blanks: write each word by itself)"
-    )
+    assert line["msg"].endswith(HINT)
 
 
 def test_words_with_blanks_that_need_no_hint(tmp_path):
     """Not of the arguments; nor of a program with such a name that is there."""
-    hint = "(one word with blanks"
-    assert hint not in run("no-such-command", "a b").stderr
+
+    def hinted(*args):
+        result = run(*JSON, *args)
+        failed = events(result.stderr, "exec_failed")
+        return result.returncode, any(line["msg"].endswith(HINT) for line in failed)
+
+    assert hinted("no-such-command", "a b") == (127, False)
     program = tmp_path / "my program"
     program.write_text("")
-    result = run(program)
-    assert (result.returncode, hint in result.stderr) == (126, False)
+    assert hinted(program) == (126, False)
     program.write_text('#!/bin/sh\nrm "$0"\nexit 1\n')
     program.chmod(0o755)
-    result = run("-r", 2, program)
-    assert (result.returncode, hint in result.stderr) == (127, False)
+    assert hinted("-r", 2, program) == (127, False)
 
 
 def test_command_not_executable(tmp_path):
     plain = tmp_path / "plain"
     plain.write_text("#!/bin/sh\n")
-    result = run(plain)
+    result = run(*JSON, plain)
     assert result.returncode == 126
-    assert f"exec {plain}: Permission denied" in result.stderr
+    [failed] = events(result.stderr, "exec_failed")
+    assert (failed["command"], failed["error"]) == (str(plain), "Permission denied")
     assert run(tmp_path).returncode == 126
     plain.write_bytes(b"\x7fELF nonsense")
     plain.chmod(0o755)
-    result = run(plain)
+    result = run(*JSON, plain)
     assert result.returncode == 126
-    assert "Exec format error" in result.stderr
+    [failed] = events(result.stderr, "exec_failed")
+    assert failed["error"] == "Exec format error"
 
 
 def test_exec_failing_on_a_restart_is_a_failure_with_back_off(tmp_path, start):
@@ -133,9 +138,10 @@ def test_exec_failing_on_a_restart_is_a_failure_with_back_off(tmp_path, start):
         new.rename(command)
 
     install(f"#!/bin/sh\nrm {command}\nexit 1\n")
-    rebound = start("--max-delay", "50ms", command)
-    rebound.wait_until(lambda: rebound.log.count(f"exec {command}: No such file") >= 3)
-    assert rebound.log.count("delaying restart") >= 2
+    rebound = start(*JSON, "--max-delay", "50ms", command)
+    failed = rebound.wait_until(lambda: rebound.events("exec_failed")[2:])[0]
+    assert (failed["command"], failed["error"]) == (str(command), "No such file or directory")
+    assert len(rebound.events("delayed")) >= 2
     install("#!/bin/sh\nexit 0\n")
     assert rebound.wait() == 0
 
@@ -144,8 +150,8 @@ def test_a_stop_ends_a_loop_of_failing_execs(tmp_path, start):
     command = tmp_path / "command"
     command.write_text(f"#!/bin/sh\nrm {command}\nexit 1\n")
     command.chmod(0o755)
-    rebound = start("--max-delay", 0, command)
-    rebound.wait_until(lambda: rebound.log.count("exec ") >= 10)
+    rebound = start(*JSON, "--max-delay", 0, command)
+    rebound.wait_until(lambda: len(rebound.events("exec_failed")) >= 10)
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
 
@@ -154,9 +160,9 @@ def test_exec_failing_on_restarts_counts_towards_the_maximum(tmp_path):
     command = tmp_path / "command"
     command.write_text(f"#!/bin/sh\nrm {command}\nexit 1\n")
     command.chmod(0o755)
-    result = run("-r", 3, "--max-delay", "1ms", command)
+    result = run(*JSON, "-r", 3, "--max-delay", "1ms", command)
     assert result.returncode == 127
-    assert result.stderr.count("exec ") == 3
+    assert len(events(result.stderr, "exec_failed")) == 3
 
 
 def test_options_end_at_two_dashes():

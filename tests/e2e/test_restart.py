@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.helpers import program, run
+from tests.helpers import JSON, events, program, run
 
 COUNT = 'echo run >>runs; exec sh -c "$0"'
 
@@ -37,24 +37,26 @@ def test_death_by_a_signal_is_128_and_its_number(signo):
 
 
 def test_restarts_until_it_ends_well(tmp_path):
-    result = run("sh", "-c", "echo run >>runs; [ $(wc -l <runs) = 4 ]", cwd=tmp_path)
+    result = run(*JSON, "sh", "-c", "echo run >>runs; [ $(wc -l <runs) = 4 ]", cwd=tmp_path)
     assert result.returncode == 0
     assert counted_runs(tmp_path) == 4
-    assert "exited with status 1, restarting (3)" in result.stderr
-    assert "exited, shutting down" in result.stderr
+    ends = [(end["reason"], end["restarts"]) for end in events(result.stderr, "exited")]
+    assert ends == [("exit:1", 1), ("exit:1", 2), ("exit:1", 3), ("exit:0", 3)]
 
 
 def test_max_restarts_of_three_are_four_runs(tmp_path):
-    result = run("-r", 3, "sh", "-c", COUNT, "exit 42", cwd=tmp_path)
+    result = run(*JSON, "-r", 3, "sh", "-c", COUNT, "exit 42", cwd=tmp_path)
     assert (result.returncode, counted_runs(tmp_path)) == (42, 4)
-    assert "max restarts (3) reached, exiting" in result.stderr
+    assert len(events(result.stderr, "giving_up")) == 1
+    assert [end["restarts"] for end in events(result.stderr, "exited")] == [1, 2, 3, 3]
 
 
 def test_giving_up_after_a_signal(tmp_path):
-    result = run("-r", 1, "sh", "-c", COUNT, "kill -SEGV $$", cwd=tmp_path)
+    result = run(*JSON, "-r", 1, "sh", "-c", COUNT, "kill -SEGV $$", cwd=tmp_path)
     assert (result.returncode, counted_runs(tmp_path)) == (128 + signal.SIGSEGV, 2)
-    assert "killed by signal 11 (SIGSEGV)" in result.stderr
-    assert "max RSS" in result.stderr
+    ends = events(result.stderr, "exited")
+    assert [end["signal"] for end in ends] == ["SIGSEGV"] * 2
+    assert all(end["max_rss"] > 100_000 for end in ends)
 
 
 @pytest.mark.parametrize("option", ["-0", "--restart=always"])
@@ -66,9 +68,10 @@ def test_restart_on_zero(tmp_path, option):
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("options", [[], ["-0"]])
 def test_death_by_term_or_int_is_an_end(tmp_path, signo, options):
-    result = run(*options, "sh", "-c", COUNT, f"kill -{signo} $$", cwd=tmp_path)
+    result = run(*JSON, *options, "sh", "-c", COUNT, f"kill -{signo} $$", cwd=tmp_path)
     assert (result.returncode, counted_runs(tmp_path)) == (128 + signo, 1)
-    assert f"terminated by signal {signo} ({signo.name}), exiting" in result.stderr
+    [end] = events(result.stderr, "exited")
+    assert (end["signal"], end["restarts"]) == (signo.name, 0)
 
 
 @pytest.mark.parametrize(
@@ -91,31 +94,36 @@ def test_success_and_no_restart_lists(tmp_path, options, script, status, runs):
 
 
 def test_the_fifth_rapid_failure_is_the_first_that_is_delayed(start):
-    rebound = start(*program("record_signals.py", 1), wrapper=[])
+    rebound = start(*JSON, *program("record_signals.py", 1), wrapper=[])
     for times in range(1, 6):
         rebound.wait_ready(times)
         rebound.children()[0].kill()
-    rebound.wait_until(lambda: "child failing rapidly, delaying restart by 1s" in rebound.log)
-    assert rebound.log.count("delaying") == 1
+    [delayed] = rebound.wait_until(lambda: rebound.events("delayed"))
+    assert 0.9 <= delayed["delay"] <= 1
     assert len(rebound.lines("ready")) == 5
     rebound.wait_ready(6)
-    assert rebound.log.index("delaying") > rebound.log.index("restarting (5)")
+    assert len(rebound.events("delayed")) == 1
+    assert delayed["ts"] >= rebound.events("exited")[4]["ts"]
+
+
+def delays(*args):
+    """How often a restart was held back."""
+    return len(events(run(*JSON, *args).stderr, "delayed"))
 
 
 def test_burst_sets_the_first_delay_and_zero_none():
-    result = run("-b", 2, "-r", 2, "--max-delay", "1ms", "false")
-    assert result.stderr.count("delaying") == 1
-    assert "delaying" not in run("-b", 0, "-r", 50, "false").stderr
+    assert delays("-b", 2, "-r", 2, "--max-delay", "1ms", "false") == 1
+    assert delays("-b", 0, "-r", 50, "false") == 0
 
 
 def test_a_long_run_is_no_rapid_failure():
-    assert "delaying" not in run("--reset-after", 0, "-r", 20, "false").stderr
+    assert delays("--reset-after", 0, "-r", 20, "false") == 0
 
 
 def test_a_restart_delay_is_no_run_time():
     # Were the delay run time, then with this --reset-after no failure would be rapid.
     options = ["-d", "100ms", "--reset-after", "90ms", "-b", 2, "--max-delay", "200ms"]
-    assert run(*options, "-r", 3, "false").stderr.count("delaying") == 2
+    assert delays(*options, "-r", 3, "false") == 2
 
 
 def test_at_most_so_many_restarts_within_a_time(tmp_path):

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from tests.helpers import PYTHON, REBOUND, eventually, is_running, program, run
+from rebound.core import narrate
+from tests.helpers import JSON, PYTHON, REBOUND, eventually, is_running, program, run
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.sigqueue.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
@@ -192,10 +194,13 @@ def test_a_signal_ignored_at_the_start_is_forwarded_and_no_stop(start, mode):
 
 def test_a_command_without_a_handler_goes_on_ignoring_it(start):
     command = ["sh", "-c", "echo ready; exec sleep 1000"]
-    rebound = start("-v", *command, preexec_fn=ignoring(signal.SIGINT))
+    rebound = start(*JSON, "-v", *command, preexec_fn=ignoring(signal.SIGINT))
     rebound.wait_ready()
     rebound.send(signal.SIGINT)
-    rebound.wait_until(lambda: "received signal 2 (SIGINT), forwarding" in rebound.log)
+    [received] = rebound.wait_until(lambda: rebound.events("signal"))
+    # No stop, of which the log would tell without -v.
+    assert (received["signal"], received["level"]) == ("SIGINT", "debug")
+    assert received["msg"].endswith(narrate.FORWARDED)
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
 
@@ -253,13 +258,14 @@ def test_signals_sent_while_python_starts_arrive(start, mode):
     command = ["sh", "-c", "echo ready; exec sleep 1000"]
     sent = 0
     while not sent:  # the start may be over before it is noticed
-        rebound = start("-v", "--rewrite", "RTMIN:0", *command, wrapper=mode)
+        rebound = start(*JSON, "-v", "--rewrite", "RTMIN:0", *command, wrapper=mode)
         while not rebound.lines("ready") and sent < 1000:
             process = rebound.find("rebound", "python3", os.path.basename(REBOUND))
             if process and blocks_all(process):
                 os.kill(process.pid, signal.SIGRTMIN)
                 sent += 1
-    rebound.wait_until(lambda: rebound.log.count("received signal 34") == sent)
+    rebound.wait_until(lambda: len(rebound.events("signal")) == sent)
+    assert {event["signal"] for event in rebound.events("signal")} == {"SIGRTMIN"}
 
 
 def blocks_all(process):
@@ -298,7 +304,7 @@ def test_descriptors_reach_each_run_and_no_more(tmp_path):
         "import os, sys; print(sorted(os.listdir('/proc/self/fd'))); sys.exit(1)",
     ]
     with open(tmp_path / "file", "w") as file:
-        options = {"pass_fds": [file.fileno()], "stdin": subprocess.DEVNULL}
+        options: dict[str, Any] = {"pass_fds": [file.fileno()], "stdin": subprocess.DEVNULL}
         alone = subprocess.run(listing, capture_output=True, text=True, **options).stdout
         assert run("-q", "-r", 2, *listing, **options).stdout == alone * 3
 
@@ -307,7 +313,11 @@ def test_descriptors_reach_each_run_and_no_more(tmp_path):
 def test_closed_standard_descriptors_stay_closed(tmp_path, closed):
     output = tmp_path / "output"
     listing = ["sh", "-c", f"ls /proc/self/fd >>{output}; exit 3"]
-    close = lambda: [os.close(fd) for fd in closed]  # noqa: E731
+
+    def close():
+        for fd in closed:
+            os.close(fd)
+
     for command in (listing, [REBOUND, "-r", "1", *listing]):
         assert subprocess.run(command, preexec_fn=close).returncode == 3
     lines = output.read_text().split()

@@ -18,13 +18,20 @@ import psutil
 import pytest
 
 from rebound.control.status import FIELDS
-from tests.helpers import DEADLINE, PID1, PYTHON, eventually, program, run
+from tests.helpers import DEADLINE, JSON, OTHER_USER, PID1, PYTHON, eventually, program, run
 
-OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
-OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 ANOTHER_USER = [word.replace("54321", "54322") for word in OTHER_USER]
 SLEEP = ["sh", "-c", "echo ready $REBOUND_RESTARTS $REBOUND_LAST_EXIT; exec sleep 1000"]
-HEADS = ("PID", "STATE", "SINCE", "RESTARTS", "LAST EXIT", "NEXT START", "HEALTH", "ADOPTED")
+HEADS: tuple[str, ...] = (
+    "PID",
+    "STATE",
+    "SINCE",
+    "RESTARTS",
+    "LAST EXIT",
+    "NEXT START",
+    "HEALTH",
+    "ADOPTED",
+)
 HEADS += ("COMMAND", "STATUS")
 STUBBORN = program("notifier.py", "first[", "ignore:SIGTERM", "]", "announce", "asleep")
 
@@ -56,6 +63,10 @@ def state_is(state):
         return any(fields["state"] == state for fields in json.loads(result.stdout))
 
     return check
+
+
+def answers_as(pid):
+    return lambda: run("--status", pid).returncode == 0
 
 
 @contextmanager
@@ -168,8 +179,9 @@ def test_backing_off(start):
 
 
 def test_hung(start):
-    rebound = start("--watchdog", "200ms", *program("notifier.py", "ignore:SIGABRT", "asleep"))
-    rebound.wait_until(lambda: "hung" in rebound.log)
+    command = program("notifier.py", "ignore:SIGABRT", "asleep")
+    rebound = start(*JSON, "--watchdog", "200ms", *command)
+    rebound.wait_until(lambda: rebound.events("hung"))
     fields, code = status()
     assert (fields["state"], fields["ending"], code) == ("RESTARTING", "hung", 1)
     assert "RESTARTING (hung)" in run("--status").stdout
@@ -199,7 +211,7 @@ def test_several(start):
     one, two = start(*SLEEP), start(*SLEEP)
     for rebound in (one, two):
         rebound.wait_ready()
-        eventually(lambda rebound=rebound: run("--status", rebound.pid).returncode == 0)
+        eventually(answers_as(rebound.pid))
     found = {fields["pid"] for fields in json.loads(run("--status", "--json").stdout)}
     assert found == {one.pid, two.pid}
     result = run("--restart-now")
@@ -286,6 +298,9 @@ WELL_FORMED = dict.fromkeys(FIELDS) | {"pid": 1, "command": "sh", "state": "RUNN
 WELL_FORMED |= {"child_pid": 7, "since": "", "seconds": 2, "restarts": 0, "adopted": 0}
 
 
+EMPTY: list[object] = []
+
+
 def line(**fields):
     return json.dumps({**WELL_FORMED, **fields}).encode() + b"\n"
 
@@ -297,7 +312,10 @@ def line(**fields):
         *(b"[" * 60_000 + b"\n", b'{"a":' * 10_000 + b"\n", b"x" * 100_000),
         *(b'{"error": 5}\n', b'{"error": null}\n', line() + line()),
         *(line(pid=True), line(pid="1"), line(pid=-1), line(command=None), line(ok=1)),
-        *(line(seconds=value) for value in (None, "1", [], float("nan"), float("inf"), -1, 1e308)),
+        *(
+            line(seconds=value)
+            for value in (None, "1", EMPTY, float("nan"), float("inf"), -1, 1e308)
+        ),
         line().replace(b'"seconds": 2', b'"seconds": ' + b"1" * 5000),
         line().replace(b'"seconds": 2', b'"seconds": 1e999'),
     ],
@@ -383,8 +401,9 @@ def test_an_ordinary_user_does_not_believe_another_one(own_directory):
         fd = bound.fileno()
         code = f"import os, socket; socket.socket(fileno={fd}).listen(); print(); os.read(0, 1)"
         command = [*ANOTHER_USER, *PYTHON, "-uc", code]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with subprocess.Popen(command, pass_fds=[fd], **pipes) as other:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, pass_fds=[fd], stdin=pipe, stdout=pipe) as other:
+            assert other.stdout
             assert other.stdout.readline() == b"\n"
             result = run("--status", wrapper=OTHER_USER)
     assert (result.returncode, result.stdout) == (1, "4242: the socket is another user's\n")
@@ -419,7 +438,7 @@ def test_more_sockets_than_anybody_asks(own_directory):
 def test_restart(start, mode):
     """Neither -r, nor --restart never, nor a delay is about restarts that were asked for."""
     options = ["--restart", "never", "-r1", "-d", "1h", "-b1"]
-    rebound = start(*options, *SLEEP, wrapper=mode)
+    rebound = start(*JSON, *options, *SLEEP, wrapper=mode)
     ready(rebound)
     inside = ["nsenter", "--pid", "--mount", f"--target={rebound.pid}"] if mode else []
     for times in range(2, 6):
@@ -429,7 +448,7 @@ def test_restart(start, mode):
         assert result.stdout.startswith("restarted: sh (pid ")
         rebound.wait_ready(times)
     assert rebound.lines("ready")[-1] == "ready 4 signal:SIGTERM"
-    assert "delaying" not in rebound.log
+    assert not rebound.events("delayed")
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
 
@@ -472,12 +491,12 @@ def test_restart_whose_exec_fails(start, tmp_path):
 
 
 def test_a_stop_answers_those_who_wait_for_a_restart(start):
-    rebound = start(*STUBBORN)
+    rebound = start(*JSON, *STUBBORN)
     ready(rebound)
     client = subprocess.Popen(
         [os.environ["REBOUND"], "--restart-now"], stdout=subprocess.PIPE, text=True
     )
-    rebound.wait_until(lambda: "restart requested" in rebound.log)
+    rebound.wait_until(lambda: rebound.events("restart_requested"))
     rebound.send(signal.SIGTERM)
     assert client.communicate(timeout=DEADLINE)[0] == "not restarted: shutting down\n"
     assert client.returncode == 1
@@ -485,14 +504,15 @@ def test_a_stop_answers_those_who_wait_for_a_restart(start):
 
 
 def test_an_interrupt_ends_the_one_who_waits_without_a_word(start):
-    rebound = start(*STUBBORN)
+    rebound = start(*JSON, *STUBBORN)
     ready(rebound)
     with subprocess.Popen(
         [os.environ["REBOUND"], "--restart-now"], stderr=subprocess.PIPE
     ) as client:
-        rebound.wait_until(lambda: "restart requested" in rebound.log)
+        rebound.wait_until(lambda: rebound.events("restart_requested"))
         client.send_signal(signal.SIGINT)
         assert client.wait(DEADLINE) == -signal.SIGINT
+        assert client.stderr
         assert client.stderr.read() == b""
 
 
@@ -546,16 +566,16 @@ def inside(rebound):
 
 def test_two_pid_1_with_one_run_directory(start, own_directory):
     """Each of a container of its own: a probe finds its own one."""
-    first = start("--watchdog=1h", *SLEEP, wrapper=PID1)
+    first = start(*JSON, "--watchdog=1h", *SLEEP, wrapper=PID1)
     first.wait_until(lambda: run("--status", 1).returncode == 1)  # it never is ready
-    second = start(*SLEEP, wrapper=PID1)
+    second = start(*JSON, *SLEEP, wrapper=PID1)
     second.wait_until(lambda: run("--status", wrapper=inside(second)).returncode == 0)
     assert run("--status", 1, wrapper=inside(second)).returncode == 0
     assert run("--status", wrapper=inside(first)).returncode == 1
     assert len(json.loads(run("--status", "--json").stdout)) == 2
     assert run("--restart-now", wrapper=inside(second)).returncode == 0
     second.wait_ready(2)
-    assert "restart requested" not in first.log
+    assert not first.events("restart_requested")
     second.send(signal.SIGTERM)
     assert second.wait() == 143
     assert os.listdir(own_directory) == ["1.sock"]
@@ -563,9 +583,9 @@ def test_two_pid_1_with_one_run_directory(start, own_directory):
 
 
 def test_one_of_another_container_is_not_found(start, own_directory):
-    first = start(*SLEEP, wrapper=PID1)
+    first = start(*JSON, *SLEEP, wrapper=PID1)
     first.wait_until(lambda: run("--status", 1).returncode == 0)
-    second = start(*SLEEP, wrapper=PID1)
+    second = start(*JSON, *SLEEP, wrapper=PID1)
     second.wait_until(lambda: run("--status", wrapper=inside(second)).returncode == 0)
     (own_directory / "1-2.sock").unlink()
     for command in ("--status", "--restart-now"):
@@ -574,7 +594,7 @@ def test_one_of_another_container_is_not_found(start, own_directory):
             3,
             f"no rebound with pid 1 in {own_directory}\n",
         )
-    assert "restart requested" not in first.log
+    assert not first.events("restart_requested")
 
 
 def test_two_pid_1_of_different_users(start, own_directory):
@@ -623,16 +643,17 @@ def test_where_there_can_be_no_socket(start, own_directory, how):
     env = {**os.environ, "REBOUND_RUN_DIR": str(directory)}
     user = OTHER_USER if how == "another user's" else []
     for verbose in (["-v"], []):
-        rebound = start(*verbose, "-r1", "false", env=env, wrapper=user)
+        rebound = start(*JSON, *verbose, "-r1", "false", env=env, wrapper=user)
         assert rebound.wait() == 1
-        assert ("no socket for --status" in rebound.log) == bool(verbose)
+        assert len(rebound.events("no_control")) == len(verbose)
 
 
 def test_an_empty_variable_switches_it_off(start):
-    rebound = start("-v", *SLEEP, env={**os.environ, "REBOUND_RUN_DIR": ""})
+    rebound = start(*JSON, "-v", *SLEEP, env={**os.environ, "REBOUND_RUN_DIR": ""})
     rebound.wait_ready()
     assert not any(c.laddr for c in psutil.Process(rebound.pid).net_connections("unix"))
-    assert "no socket" not in rebound.log
+    assert rebound.events("started")
+    assert not rebound.events("no_control")
 
 
 # --- Bad clients --------------------------------------------------------------------------
@@ -676,7 +697,7 @@ for _ in range(500):
 
 def test_clients_that_hang_up_at_once(start, own_directory):
     """Many of them: some are dropped for others in the moment in which they do."""
-    rebound = start("-b0", *SLEEP)
+    rebound = start(*JSON, "-b0", *SLEEP)
     ready(rebound)
     path = own_directory / f"{rebound.pid}.sock"
     clients = [subprocess.Popen(["python3", "-c", HANG_UP, path]) for _ in range(20)]
@@ -685,7 +706,7 @@ def test_clients_that_hang_up_at_once(start, own_directory):
     assert status()[1] == 0
     rebound.children()[0].kill()
     rebound.wait_ready(2)
-    assert "internal error" not in rebound.log
+    assert not rebound.events("internal_error")
 
 
 def test_a_client_that_has_no_more_to_say_still_listens(start, own_directory):
@@ -728,7 +749,7 @@ def test_wrong_requests(start, own_directory, request_line):
 
 def test_other_users_are_strangers(start, own_directory):
     """Even if somebody has opened the file to them."""
-    rebound = start(*SLEEP)
+    rebound = start(*JSON, *SLEEP)
     ready(rebound)
     path = own_directory / f"{rebound.pid}.sock"
     for directory in (own_directory, *own_directory.parents[:-2]):
@@ -739,7 +760,7 @@ def test_other_users_are_strangers(start, own_directory):
     assert result.returncode == 1
     assert result.stdout == "not restarted: it has closed the connection\n"
     assert len(rebound.lines("ready")) == 1
-    assert "restart requested" not in rebound.log
+    assert not rebound.events("restart_requested")
 
 
 def test_without_descriptors_it_neither_spins_nor_dies(start, own_directory):
@@ -767,9 +788,9 @@ def test_the_command_inherits_none_of_it(start):
 def test_the_uid_of_strangers_gives_no_orders(start, tmp_path):
     """In a user namespace without us, a rebound has the uid that we have there, too."""
     env = {**os.environ, "REBOUND_RUN_DIR": str(tmp_path / "run")}
-    rebound = start("sleep", "1000", wrapper=["unshare", "--user"], env=env)
+    rebound = start(*JSON, "sleep", "1000", wrapper=["unshare", "--user"], env=env)
     rebound.wait_until(lambda: list((tmp_path / "run").glob("[0-9]*.sock")))
     assert psutil.Process(rebound.pid).uids().real == os.getuid() == 0
     result = run("--restart-now", env=env)
     assert result.returncode == 1
-    assert "restart requested" not in rebound.log
+    assert not rebound.events("restart_requested")

@@ -45,6 +45,7 @@ def shell():
     child.sendline("PS1='$ '; set -o monitor")
     child.expect_exact("$ ")
     yield child
+    assert child.pid
     kill_family(child.pid)
     if not child.closed:
         child.close(force=True)
@@ -192,6 +193,7 @@ def test_as_pid_1_and_session_leader_a_hang_up_reaches_the_command(tmp_path):
     eventually(lambda: out.exists() and "ready" in out.read_text())
     hang_up(child)
     eventually(lambda: "signal 1 " in out.read_text())
+    assert child.pid
     kill_family(child.pid)
     child.wait()
 

@@ -13,11 +13,7 @@ import sys
 import psutil
 import pytest
 
-from tests.helpers import DEADLINE, PID1, PYTHON, program
-
-OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
-# May read what is in a home directory, such as Python and the test programs.
-OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+from tests.helpers import DEADLINE, JSON, OTHER_USER, PID1, PYTHON, program
 
 
 def notifier(*words):
@@ -32,6 +28,11 @@ def told(rebound, name):
     return [run[name] for run in words]
 
 
+def statuses(rebound):
+    """What its runs have said of themselves, as the log tells with -v."""
+    return [event["status"] for event in rebound.events("status")]
+
+
 def send(address, message, *ancillary, timeout=DEADLINE):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.settimeout(timeout)
@@ -44,12 +45,14 @@ def send(address, message, *ancillary, timeout=DEADLINE):
 @pytest.mark.parametrize("how", ["busy", "asleep"])
 def test_a_run_that_hangs_is_started_again(start, mode, how):
     command = notifier("announce", "READY=1", "first[", how, "]", "keep:0.05")
-    rebound = start("--watchdog", "1s", *command, wrapper=mode)
+    rebound = start(*JSON, "--watchdog", "1s", *command, wrapper=mode)
     rebound.wait_ready(2)
     assert told(rebound, "REBOUND_LAST_EXIT") == ["None", "hung"]
-    assert "hung: no keep-alive for 1s, sending signal 6 (SIGABRT)" in rebound.log
-    assert "killed by signal 6 (SIGABRT)" in rebound.log
-    assert "hung, after" in rebound.log
+    hung, end = rebound.events("hung")[0], rebound.events("exited")[0]
+    assert hung["pid"] == end["pid"]
+    assert hung["reason"] == "no keep-alive for 1s"
+    assert (end["reason"], end["signal"]) == ("hung", "SIGABRT")
+    assert end["run_time"] >= 1
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
 
@@ -76,20 +79,21 @@ def test_silence_is_not_forgiven_for_other_messages(start):
 def test_a_run_that_ignores_the_abort_is_killed(start):
     """After 5 s."""
     command = notifier("ignore:SIGABRT", "announce", "first[", "asleep", "]", "exit:0")
-    rebound = start("--watchdog", "300ms", *command)
+    rebound = start(*JSON, "--watchdog", "300ms", *command)
     assert rebound.wait() == 0
     assert told(rebound, "REBOUND_LAST_EXIT")[1] == "hung"
-    assert "does not end, killing it" in rebound.log
-    assert "killed by signal 9 (SIGKILL), hung" in rebound.log
+    [killing], [end, _] = rebound.events("killing_child"), rebound.events("exited")
+    assert killing["pid"] == end["pid"]
+    assert (end["reason"], end["signal"]) == ("hung", "SIGKILL")
 
 
 def test_a_stopped_run_is_aborted_all_the_same(start):
     command = notifier("announce", "first[", "READY=1", "asleep", "]", "keep:0.05")
-    rebound = start("--watchdog", "1s", *command)
+    rebound = start(*JSON, "--watchdog", "1s", *command)
     rebound.wait_ready()
     rebound.children()[0].suspend()
     rebound.wait_ready(2)
-    assert "killed by signal 6 (SIGABRT)" in rebound.log
+    assert rebound.events("exited")[0]["signal"] == "SIGABRT"
 
 
 def test_a_slow_start_that_asks_for_more_time(start):
@@ -101,23 +105,25 @@ def test_a_slow_start_that_asks_for_more_time(start):
 
 def test_a_run_that_says_itself_that_it_is_broken(start):
     command = notifier("announce", "first[", "WATCHDOG=trigger", "asleep", "]", "exit:0")
-    rebound = start("--watchdog", "1h", *command)
+    rebound = start(*JSON, "--watchdog", "1h", *command)
     assert rebound.wait() == 0
-    assert "hung: it says so (WATCHDOG=trigger)" in rebound.log
+    [hung] = rebound.events("hung")
+    assert hung["reason"] == "it says so (WATCHDOG=trigger)"
 
 
 def test_a_hung_run_is_a_rapid_failure_like_any_other(start):
-    rebound = start(
-        "--watchdog", "50ms", "-b", 2, "-r", 2, "--max-delay", "10ms", *notifier("asleep")
-    )
+    options = [*JSON, "--watchdog", "50ms", "-b", 2, "-r", 2, "--max-delay", "10ms"]
+    rebound = start(*options, *notifier("asleep"))
     assert rebound.wait() == 128 + signal.SIGABRT
-    assert rebound.log.count("hung: no keep-alive") == 3
-    assert rebound.log.count("delaying restart by 10ms") == 1
+    assert len(rebound.events("hung")) == 3
+    [delayed] = rebound.events("delayed")
+    assert 0.009 <= delayed["delay"] <= 0.01
 
 
 def test_a_stop_while_a_hung_run_is_being_ended(start):
-    rebound = start("--watchdog", "300ms", *notifier("ignore:SIGABRT", "announce", "asleep"))
-    rebound.wait_until(lambda: "hung: no keep-alive" in rebound.log)
+    command = notifier("ignore:SIGABRT", "announce", "asleep")
+    rebound = start(*JSON, "--watchdog", "300ms", *command)
+    rebound.wait_until(lambda: rebound.events("hung"))
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
     assert len(rebound.lines("ready")) == 1
@@ -151,7 +157,8 @@ def test_senders_of_other_pid_namespaces_do_not_count(start, wrapper, kind, monk
     """As another container of the pod, which can see the abstract socket, or shares a directory."""
     if kind == "abstract":
         monkeypatch.setenv("REBOUND_RUN_DIR", "")
-    rebound = start("-v", "--watchdog", "1h", *notifier("announce", "asleep"), wrapper=wrapper)
+    options = [*JSON, "-v", "--watchdog", "1h"]
+    rebound = start(*options, *notifier("announce", "asleep"), wrapper=wrapper)
     rebound.wait_ready()
     [address] = told(rebound, "NOTIFY_SOCKET")
     send(address, b"STATUS=from outside")
@@ -160,29 +167,29 @@ def test_senders_of_other_pid_namespaces_do_not_count(start, wrapper, kind, monk
         namespace = ["nsenter", "--pid", "--mount", f"--target={rebound.pid}"]
         env = {**os.environ, "NOTIFY_SOCKET": address}
         subprocess.run([*namespace, *notifier("STATUS=from inside")], env=env, check=True)
-        rebound.wait_until(lambda: "says: from inside" in rebound.log)
-        assert "from outside" not in rebound.log
+        rebound.wait_until(lambda: statuses(rebound))
+        assert statuses(rebound) == ["from inside"]
     else:
-        rebound.wait_until(lambda: "says: from outside" in rebound.log)
+        rebound.wait_until(lambda: statuses(rebound) == ["from outside"])
 
 
 def test_other_users_do_not_count_but_the_commands_own(start, tmp_path):
     """The command may have given up being root."""
     tmp_path.chmod(0o755)
     command = [*OTHER_USER, *notifier("announce", "STATUS=from the command", "asleep")]
-    rebound = start("-v", "--watchdog", "1h", *command)
-    rebound.wait_until(lambda: "says: from the command" in rebound.log)
-    rebound = start("-v", "--watchdog", "1h", *notifier("announce", "asleep"))
+    rebound = start(*JSON, "-v", "--watchdog", "1h", *command)
+    rebound.wait_until(lambda: statuses(rebound) == ["from the command"])
+    rebound = start(*JSON, "-v", "--watchdog", "1h", *notifier("announce", "asleep"))
     rebound.wait_ready()
     env = {**os.environ, "NOTIFY_SOCKET": told(rebound, "NOTIFY_SOCKET")[0]}
     subprocess.run([*OTHER_USER, *notifier("STATUS=from a stranger")], env=env, check=True)
     subprocess.run(notifier("STATUS=from root"), env=env, check=True)
-    rebound.wait_until(lambda: "says: from root" in rebound.log)
-    assert "from a stranger" not in rebound.log
+    rebound.wait_until(lambda: statuses(rebound))
+    assert statuses(rebound) == ["from root"]
 
 
 def test_garbage_and_descriptors_leave_no_trace(start):
-    rebound = start("-v", "--watchdog", "1h", *notifier("announce", "asleep"))
+    rebound = start(*JSON, "-v", "--watchdog", "1h", *notifier("announce", "asleep"))
     rebound.wait_ready()
     [address] = told(rebound, "NOTIFY_SOCKET")
     descriptors = psutil.Process(rebound.pid).num_fds()
@@ -194,9 +201,8 @@ def test_garbage_and_descriptors_leave_no_trace(start):
         passed = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))
         send(address, b"FDSTORE=1", passed)
     send(address, b"STATUS=\x1b[2J\xff end")
-    rebound.wait_until(lambda: "end" in rebound.log)
-    assert "xxx" not in rebound.log
-    assert "long" not in rebound.log
+    rebound.wait_until(lambda: statuses(rebound))
+    assert statuses(rebound) == ["\x1b[2J\ufffd end"]
     assert "\x1b" not in rebound.log
     assert psutil.Process(rebound.pid).num_fds() == descriptors
 
@@ -217,8 +223,8 @@ def test_a_message_while_there_is_no_run_makes_no_busy_loop(start, tmp_path):
     script = tmp_path / "command"
     script.write_text("#!/bin/sh\nrm $0\necho ready\nexit 1\n")
     script.chmod(0o755)
-    rebound = start("--watchdog", "1h", script)
-    rebound.wait_until(lambda: "exec " in rebound.log)
+    rebound = start(*JSON, "--watchdog", "1h", script)
+    rebound.wait_until(lambda: rebound.events("exec_failed"))
     kinds = [
         c
         for c in psutil.Process(rebound.pid).net_connections("unix")
@@ -229,9 +235,10 @@ def test_a_message_while_there_is_no_run_makes_no_busy_loop(start, tmp_path):
 
 def test_a_socket_that_cannot_be_made_is_no_fault_of_the_command(start):
     strace = ["strace", "-o", "/dev/null", "--inject=socket:error=EACCES:when=1"]
-    rebound = start("--watchdog", "1h", *notifier("announce", "exit:0"), wrapper=strace)
+    rebound = start(*JSON, "--watchdog", "1h", *notifier("announce", "exit:0"), wrapper=strace)
     assert rebound.wait() == 0
-    assert "no NOTIFY_SOCKET: Permission denied, retrying in 1s" in rebound.log
+    [failed] = rebound.events("start_failed")
+    assert (failed["error"], failed["delay"]) == ("no NOTIFY_SOCKET: Permission denied", 1)
 
 
 FLOOD = """
@@ -275,10 +282,10 @@ def test_systemd_notify(start, wrapper):
     """It ends at once, before its message is read, and waits until it has been (BARRIER=1)."""
     assert shutil.which("systemd-notify")
     script = "systemd-notify --ready --status='ready for use' && echo sent; exec sleep 1000"
-    rebound = start("-v", "--watchdog", "1h", "sh", "-c", script, wrapper=wrapper)
+    rebound = start(*JSON, "-v", "--watchdog", "1h", "sh", "-c", script, wrapper=wrapper)
     rebound.wait_until(lambda: rebound.lines("sent"))
-    rebound.wait_until(lambda: "says: ready for use" in rebound.log)
-    assert "is ready" in rebound.log
+    rebound.wait_until(lambda: statuses(rebound) == ["ready for use"])
+    assert len(rebound.events("ready")) == 1
 
 
 def test_sdnotify_of_pypi(start):
@@ -344,12 +351,13 @@ def test_the_manager_is_told_at_once_of_a_command_without_the_protocol(start, ma
 
 def test_a_manager_that_has_gone_is_no_reason_to_stay(start, manager):
     listener, address = manager
-    rebound = start("-v", "--notify", "sleep", "1000", env={**os.environ, "NOTIFY_SOCKET": address})
+    env = {**os.environ, "NOTIFY_SOCKET": address}
+    rebound = start(*JSON, "-v", "--notify", "sleep", "1000", env=env)
     until(listener, "READY=1")
     listener.close()
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 143
-    assert "cannot tell the service manager: Connection refused" in rebound.log
+    assert rebound.events("manager_failed")[0]["msg"].endswith(": Connection refused")
 
 
 def test_a_manager_that_is_busy_is_told_later(start, manager):
@@ -378,7 +386,8 @@ def test_a_manager_that_is_busy_is_told_later(start, manager):
 @pytest.mark.parametrize("address", ["", "/no/such/socket", "vsock:2:1", "@nobody-listens"])
 def test_a_manager_that_cannot_be_told(start, address):
     env = {**os.environ, "NOTIFY_SOCKET": address}
-    rebound = start("--notify", "-r1", "false", env=env)
+    rebound = start(*JSON, "--notify", "-r1", "false", env=env)
     assert rebound.wait() == 1
     assert "Traceback" not in rebound.log
-    assert ("no service manager" in rebound.log) == bool(address)
+    said = [event["msg"].partition(":")[0] for event in rebound.events("error")]
+    assert said == (["no service manager at $NOTIFY_SOCKET"] if address else [])

@@ -21,12 +21,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from tests.faults import table
 from tests.faults.table import Fault
-from tests.helpers import NESTED, REBOUND, kill_family, program
+from tests.helpers import JSON, NESTED, REBOUND, events, kill_family, program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ exec "$@"
 ]
 PLAIN = ["-v", "-b", "0", "--max-delay", "20ms", "--stop-timeout", "1s"]
 OPTIONS = ["-kG", "--oom-score-adj", "500", "--termination-log", "DIRECTORY/message"]
-OPTIONS += ["--log-format", "json", "-p", "HUP"]
+OPTIONS += [*JSON, "-p", "HUP"]
+HEALTH = ["-v", "--health-cmd", "echo well", "--health-interval", "20ms"]
 LOG_FILE = ["--log-file", "DIRECTORY/log", "--log-reopen", "--rewrite", "HUP:0"]
 NOTIFIER = ["first[", "asleep", "]", "READY=1", "STATUS=well", "print:ready", "keep:0.05"]
 
@@ -117,6 +119,8 @@ class Run:
         env["NOTIFY_SOCKET"] = f"{directory}/manager"
         args = [str(word).replace("DIRECTORY", str(directory)) for word in scenario.args]
         strace = ["strace", "-o", str(self.trace), *options, REBOUND, *args]
+        # strace itself must not be PID 1: it would wait for orphans, too.
+        self.command = [*NESTED, *scenario.wrapper, *strace]
         stdin = subprocess.DEVNULL
         if "--ctty" in scenario.wrapper:
             master, stdin = pty.openpty()
@@ -124,8 +128,7 @@ class Run:
             self.stack.callback(os.close, stdin)
         with open(directory / "out", "wb") as out, open(directory / "err", "wb") as err:
             self.popen = subprocess.Popen(
-                # strace itself must not be PID 1: it would wait for orphans, too.
-                [*NESTED, *scenario.wrapper, *strace],
+                self.command,
                 env=env,
                 stdin=stdin,
                 stdout=out,
@@ -142,6 +145,14 @@ class Run:
     def err(self) -> str:
         files = [self.directory / "err", *sorted(self.directory.glob("log*"))]
         return "".join(file.read_text(errors="replace") for file in files)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The events of that name, with a log in JSON."""
+        return events(self.err, name)
+
+    def told(self, name: str, times: int = 1) -> bool:
+        """Whether there were so many of them."""
+        return len(self.events(name)) >= times
 
     def ended(self) -> bool:
         if self.popen.returncode is None:
@@ -227,20 +238,21 @@ def _signal(run: Run, _fault: Fault | None) -> None:
     if rebound:
         run.send(signal.SIGWINCH)
         _libc.sigqueue(rebound.pid, signal.SIGURG, ctypes.c_void_p(7))
-        run.wait(lambda: "SIGURG" in run.err and "SIGWINCH" in run.err, PATIENCE)
+        told = {"SIGURG", "SIGWINCH"}
+        run.wait(lambda: told <= {event["signal"] for event in run.events("signal")}, PATIENCE)
 
 
 SCENARIOS = {
     "service": Scenario([*PLAIN, "sh", "-c", SERVICE], is_ready),
-    "backoff": Scenario(["-b1", "-d", "1h", "false"], lambda run: "delaying" in run.err),
+    "backoff": Scenario([*JSON, "-b1", "-d", "1h", "false"], lambda run: run.told("delayed")),
     "lost": Scenario(
-        [*PLAIN, "DIRECTORY/command"],
-        lambda run: run.err.count("rebound: exec ") > 2,
+        [*PLAIN, *JSON, "DIRECTORY/command"],
+        lambda run: run.told("exec_failed", 3),
         wrapper=THAT_GOES,
     ),
     "health": Scenario(
-        ["-v", "--health-cmd", "echo well", "--health-interval", "20ms", "sleep", "1000"],
-        lambda run: "health check passed" in run.err,
+        [*JSON, *HEALTH, "sleep", "1000"],
+        lambda run: run.told("healthy"),
     ),
     "watchdog": Scenario(
         [*PLAIN, "--watchdog", "400ms", "--notify", *program("notifier.py", *NOTIFIER)], is_ready
@@ -367,7 +379,7 @@ def drive(run: Run, scenario: Scenario, fault: Fault | None) -> Result:
 def outcome(run: Run, *, ready: bool, early: bool) -> str:
     """Name how it ended."""
     status = run.popen.returncode
-    if run.popen.args[-1] == "--status":
+    if run.command[-1] == "--status":
         return table.ANSWERS if status in (0, 1, 3, 125) else f"status {status}"
     if early:
         if status == 125 and run.err.count("\n") <= 1:
@@ -375,7 +387,7 @@ def outcome(run: Run, *, ready: bool, early: bool) -> str:
         return table.NOT_EXECUTED if status == 126 else f"ended early with {status}"
     # A command that was asked by TERM, and the stop timeout that kills who was not.
     if status in (143, 137, 255):  # 255: it was not told how the command ended
-        drained = SERVICE not in run.popen.args or "asked" in run.out
+        drained = SERVICE not in run.command or "asked" in run.out
         well = ready and drained and status == 143
         return table.CARRIES_ON if well else table.ENDS_AT_STOP
     return f"stopped with {status}"
@@ -384,7 +396,7 @@ def outcome(run: Run, *, ready: bool, early: bool) -> str:
 def judge(run: Run, result: Result, calls: list[str], fault: Fault | None) -> None:
     """Note what must not be, whatever the fault."""
     text = run.err
-    is_client = run.popen.args[-1] == "--status"
+    is_client = run.command[-1] == "--status"
     for word in ("Traceback", "internal error", "Exception ignored", "Fatal Python"):
         if word in text:
             result.problems.append(f"{word} in the log")

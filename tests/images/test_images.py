@@ -136,7 +136,9 @@ def content(image: str) -> dict[str, bytes]:
             tar = subprocess.check_output([ENGINE, "cp", f"{container}:{path}", "-"])
             with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
                 for member in filter(tarfile.TarInfo.isfile, archive):
-                    files[member.name] = archive.extractfile(member).read()
+                    file = archive.extractfile(member)
+                    assert file
+                    files[member.name] = file.read()
     finally:
         engine("rm", container)
     return files

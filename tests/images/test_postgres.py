@@ -25,7 +25,8 @@ def beside(container: Container, *command: str) -> list[str]:
 def state(container: Container) -> str:
     """What pg_controldata(1) says of a container that has ended."""
     answer = subprocess.check_output(beside(container, "pg_controldata"), text=True)
-    return re.search("cluster state: +(.*)", answer)[1]
+    [state] = re.findall("cluster state: +(.*)", answer)
+    return str(state)
 
 
 def test_outlives_20_crashes_and_shuts_down_clean():

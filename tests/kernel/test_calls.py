@@ -17,6 +17,7 @@ import types
 import pyseccomp
 import pytest
 
+from rebound.core.events import Exited
 from rebound.core.exitstatus import ExitStatus
 from rebound.kernel import libc, linux, processes, reaper
 from rebound.kernel.loop import Loop
@@ -109,6 +110,13 @@ def test_signals_taken_without_a_descriptor():
 # --- Children ---------------------------------------------------------------------------
 
 
+def reap(*args, **named) -> Exited:
+    """Reap a child; there is one to be reaped."""
+    exited = reaper.reap(*args, **named)
+    assert exited
+    return exited
+
+
 def test_a_pidfd_is_readable_once_the_child_has_ended():
     reading, writing = os.pipe()
     pid = child(lambda: (os.close(writing), os.read(reading, 1)))
@@ -122,7 +130,7 @@ def test_a_pidfd_is_readable_once_the_child_has_ended():
 def test_reaping_tells_who_ended_and_how():
     pid = child()
     ended(pid)
-    exited = reaper.reap()
+    exited = reap()
     assert (exited.pid, exited.status) == (pid, ExitStatus(code=7))
     assert exited.max_rss > 1000
     with pytest.raises(ChildProcessError):
@@ -135,17 +143,17 @@ def test_nothing_to_reap_while_children_run():
     assert reaper.reap(look=lambda *_: None) is None
     os.kill(pid, signal.SIGKILL)
     ended(pid)
-    assert reaper.reap().status == ExitStatus(signal=signal.SIGKILL)
+    assert reap().status == ExitStatus(signal=signal.SIGKILL)
 
 
 def test_reaping_one_child_leaves_the_others():
     first, second = child(), child()
     ended(first)
     ended(second)
-    assert reaper.reap(second).pid == second
+    assert reap(second).pid == second
     with pytest.raises(ChildProcessError):
         reaper.reap(second)
-    assert reaper.reap().pid == first
+    assert reap().pid == first
 
 
 def test_the_look_before_reaping_sees_a_zombie_whose_group_can_be_signalled():
@@ -158,11 +166,11 @@ def test_the_look_before_reaping_sees_a_zombie_whose_group_can_be_signalled():
         seen.append((zombie, status))
         assert linux.send(-zombie, signal.SIGKILL) is None
 
-    assert reaper.reap(look=look).pid == pid
+    assert reap(look=look).pid == pid
     assert seen == [(pid, ExitStatus(code=7))]
     (orphan,) = processes.children()
     ended(orphan)
-    assert reaper.reap().status == ExitStatus(signal=signal.SIGKILL)
+    assert reap().status == ExitStatus(signal=signal.SIGKILL)
 
 
 def test_children_are_direct_ones_alive_or_dead():
@@ -348,8 +356,9 @@ def test_a_full_queue_loses_the_value_not_the_signal():
 def test_a_signal_for_nobody_is_an_error_that_is_returned():
     gone = child()
     os.waitpid(gone, 0)
-    assert linux.queue(gone, signal.SIGUSR1, 7).errno == errno.ESRCH
-    assert linux.send(gone, signal.SIGUSR1).errno == errno.ESRCH
+    for error in (linux.queue(gone, signal.SIGUSR1, 7), linux.send(gone, signal.SIGUSR1)):
+        assert error
+        assert error.errno == errno.ESRCH
     assert not linux.shares_our_group(gone)
     assert processes.user_ids(gone) == ()
 
@@ -412,10 +421,10 @@ def test_either_wait_is_enough(refused):
     assert reaper.can_look() == (refused == "wait4")
     assert processes.has_children()
     assert sorted(processes.children(known={second})) == [alive, first]
-    assert reaper.reap(second).status == ExitStatus(code=7)
+    assert reap(second).status == ExitStatus(code=7)
     with pytest.raises(ChildProcessError):
         reaper.reap(second)
-    ends = {end.pid: end.status for end in (reaper.reap(), reaper.reap())}
+    ends = {end.pid: end.status for end in (reap(), reap())}
     assert ends == {first: ExitStatus(code=7), alive: ExitStatus(signal=signal.SIGUSR1)}
     assert not processes.has_children()
 

@@ -22,7 +22,7 @@ def start(request, monkeypatch):
 
     def start(*command, actions=(), own_group=False):
         inherited = linux.block_signals()
-        said = []
+        said: list[str] = []
         starter = spawn.Starter(inherited, said.append)
         if request.param == FORK:
             monkeypatch.setattr(os, "posix_spawnp", refuse)
@@ -106,7 +106,7 @@ def test_no_error_leaves_the_child(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(linux, "reset_signals", fail)
-    with pytest.raises(spawn.NoProcess) as caught:
+    with pytest.raises(linux.NoProcess) as caught:
         forkexec.start([b"true"], ENVIRONMENT, (), linux.block_signals(), own_group=False)
     assert str(caught.value.strerror).startswith("sigaction: ")
     assert spawn.is_out_of_means(caught.value)
@@ -153,7 +153,7 @@ def test_without_a_pipe_or_a_process_it_is_no_fault_of_the_command(monkeypatch, 
     before = os.listdir("/proc/self/fd")
     actions = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDONLY, 0) for fd in range(3, 30)]
     monkeypatch.setattr(os, call, refuse)
-    with pytest.raises(spawn.NoProcess) as caught:
+    with pytest.raises(linux.NoProcess) as caught:
         forkexec.start([b"true"], ENVIRONMENT, actions, inherited, own_group=False)
     assert spawn.is_out_of_means(caught.value)
     assert os.listdir("/proc/self/fd") == before

@@ -93,7 +93,7 @@ def test_who_takes_the_name_of_a_stale_one_keeps_it(monkeypatch):
     """Another rebound has found the same one stale, and is a moment later to remove it."""
     leave_stale("1.sock")
     look = runsocket.is_stale
-    living = []
+    living: list[RunSocket] = []
 
     def look_and_be_late(path):
         answer = look(path)

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.helpers import DEADLINE, PID1, PYTHON
+from tests.helpers import DEADLINE, JSON, PID1, PYTHON, events
 
 QUIET = 'rebound.Config(restart="never", verbosity="quiet")'
 
@@ -54,7 +54,8 @@ for wrong in (
 
 def test_library_call_does_without_a_variable_that_python_cannot_pass_on():
     """`=value`, as `env` leaves it alone: os.environb has it, and posix_spawn takes it not."""
-    code = "import rebound, sys; sys.exit(rebound.supervise(['sh', '-c', 'exit 0']))"
+    code = "import rebound, sys; config = rebound.Config(log_format='json'); "
+    code += "sys.exit(rebound.supervise(['sh', '-c', 'exit 0'], config))"
     result = subprocess.run(
         [PYTHON[0], "-Ic", code],
         env={**os.environ, "": "value"},
@@ -62,7 +63,8 @@ def test_library_call_does_without_a_variable_that_python_cannot_pass_on():
         text=True,
         timeout=DEADLINE,
     )
-    assert (result.returncode, "cannot start" in result.stderr) == (0, False)
+    assert (result.returncode, events(result.stderr, "start_failed")) == (0, [])
+    assert len(events(result.stderr, "starting")) == 1
 
 
 # --- The process of the caller --------------------------------------------------------
@@ -220,12 +222,13 @@ except RuntimeError as error:
 def test_the_command_line_takes_the_children_that_it_was_born_with():
     """As of a shell that has become rebound: PID 1 of a container has to reap them."""
     start = 'sleep 1000 & exec "$@"'
-    words = [PYTHON[0], "-Im", "rebound", "-v", "--restart=never", "sh", "-c", "exit 3"]
+    words = [PYTHON[0], "-Im", "rebound", *JSON, "--restart=never", "sh", "-c", "exit 3"]
     result = subprocess.run(
         [*PID1, "sh", "-c", start, "sh", *words], capture_output=True, text=True, timeout=DEADLINE
     )
     assert result.returncode == 3
-    assert "sleep" in result.stderr
+    [draining] = events(result.stderr, "draining")
+    assert draining["processes"].startswith("sleep (pid ")
 
 
 def test_a_command_that_somebody_else_waited_for_counts_as_failed():
@@ -238,13 +241,13 @@ def reap(*args):
     ended = take(*args)
     return take(*args) if ended else None
 reaper.reap = reap
-sys.exit(rebound.supervise(["true"], rebound.Config(max_restarts=2)))
+sys.exit(rebound.supervise(["true"], rebound.Config(max_restarts=2, log_format="json")))
 """
     result = subprocess.run(
         [PYTHON[0], "-Ic", code], capture_output=True, text=True, timeout=DEADLINE
     )
     assert result.returncode == 255
-    assert result.stderr.count("was reaped by someone else") == 3
+    assert len(events(result.stderr, "reaped_elsewhere")) == 3
 
 
 def test_what_python_refuses_to_start_is_not_tried_for_ever():
@@ -254,13 +257,14 @@ import os, rebound, sys
 def refuse(*args, **options):
     raise ValueError("illegal environment variable name")
 os.posix_spawnp = refuse
-sys.exit(rebound.supervise(["true"]))
+sys.exit(rebound.supervise(["true"], rebound.Config(log_format="json")))
 """
     result = subprocess.run(
         [PYTHON[0], "-Ic", code], capture_output=True, text=True, timeout=DEADLINE
     )
     assert result.returncode == 126
-    assert "exec true: illegal environment variable name" in result.stderr
+    [failed] = events(result.stderr, "exec_failed")
+    assert (failed["command"], failed["error"]) == ("true", "illegal environment variable name")
 
 
 def test_module_run():

@@ -10,7 +10,7 @@ import time
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-TRACEME, CONT, SEIZE = 0, 7, 0x4206
+TRACEME, SEIZE = 0, 0x4206
 PR_SET_PTRACER = 0x59616D61
 
 first = os.environ["REBOUND_RESTARTS"] == "0"

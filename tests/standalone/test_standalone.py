@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from tests import helpers
-from tests.helpers import DEADLINE, REBOUND, run
+from tests.helpers import DEADLINE, JSON, REBOUND, run
 
 BUSYBOX = "/bin/busybox"  # Debian's busybox-static
 
@@ -76,12 +77,12 @@ def test_drain_in_a_bare_root(bare, start):
 
 
 def test_command_not_found_in_a_bare_root(bare, start):
-    rebound = start("/no-such-command", wrapper=bare)
+    rebound = start(*JSON, "/no-such-command", wrapper=bare)
     assert rebound.wait() == 127
-    assert rebound.log == (
-        "rebound: starting /no-such-command\n"
-        "rebound: exec /no-such-command: No such file or directory\n"
-    )
+    lines = [json.loads(line) for line in rebound.log.splitlines()]
+    assert [line["event"] for line in lines] == ["starting", "exec_failed"]
+    assert {line["command"] for line in lines} == {"/no-such-command"}
+    assert lines[1]["error"] == "No such file or directory"
 
 
 def test_a_signal_is_kept_from_before_python_starts():
@@ -101,7 +102,7 @@ def test_it_changes_no_disposition(start, action):
     rebound.wait_ready()
     command = rebound.children()[0].pid
     ignored = [
-        int(re.search(r"^SigIgn:\s*(\w+)", status.read_text(), re.MULTILINE)[1], 16)
+        int(re.findall(r"^SigIgn:\s*(\w+)", status.read_text(), re.MULTILINE)[0], 16)
         for status in (Path(f"/proc/{pid}/status") for pid in (rebound.pid, command))
     ]
     both = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.distros import furnish, pip_variables, taken_along
 
 
@@ -63,7 +65,7 @@ def test_what_a_local_index_links_to_is_taken_along() -> None:
     assert taken_along(variables) == ["/a", "/b"]
 
 
-def test_files_are_copied_and_directories_mounted(tmp_path) -> None:
+def test_files_are_copied_and_directories_mounted(tmp_path: Path) -> None:
     here, root = tmp_path / "here", tmp_path / "root"
     (here / "wheels/inner").mkdir(parents=True)
     (here / "constraints.txt").write_text("pytest<99\n")

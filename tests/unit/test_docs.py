@@ -13,12 +13,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from rebound.core.events import Event, Exited, HealthChecked, Notified, RestartRequested
+from rebound.core.events import Event, Exited, RestartRequested
 from rebound.core.exitstatus import ExitStatus
 from rebound.core.notify import Message
 from rebound.core.service import IllegalTransition
 from rebound.core.states import CLEARING
-from tests.unit.test_service import EVENTS, EVERYTHING, PID, STORIES, in_state
+from rebound.core.watchevents import HealthChecked, Notified
+from tests.unit.stories import PID, STORIES, in_state
+from tests.unit.test_service import EVENTS, EVERYTHING
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", ".github/CONTRIBUTING.md", "docs/design.md", "docs/decisions.md"]
@@ -85,7 +87,7 @@ def drawn() -> set[tuple[str, str, str]]:
     text = text_of("docs/design.md")
     choices = set(re.findall(r"state (\w+) <<choice>>", text))
     arrows = re.findall(r"^ +(\w+) --> (\w+): (.*)$", text, re.MULTILINE)
-    found = set()
+    found: set[tuple[str, str, str]] = set()
     for begin, end, label in arrows:
         ends = [there for here, there, _ in arrows if here == end] if end in choices else [end]
         if begin not in choices:
@@ -102,7 +104,7 @@ def observed() -> set[tuple[str, str, str]]:
     ]
     settings += [each | {"restart_delay": 500.0} for each in settings]
     settings += [{"restart": "never", "watchdog": 10.0, "fresh": False}]
-    found = set()
+    found: set[tuple[str, str, str]] = set()
     for state, options, events in product(STORIES, settings, product(every, every)):
         if state == CLEARING and not options["fresh"]:
             continue

@@ -5,11 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from tests.helpers import REPOSITORY
+
+Collect = Callable[[str], Any]
 
 STDLIB = Path(os.__file__).parent
 C_MODULES = {
@@ -25,9 +30,11 @@ C_MODULES = {
 
 
 @pytest.fixture(scope="module")
-def freeze():
+def freeze() -> ModuleType:
     path = REPOSITORY / "images" / "standalone" / "freeze.py"
     spec = importlib.util.spec_from_file_location("freeze", path)
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # NamedTuple looks its module up
     spec.loader.exec_module(module)
@@ -35,8 +42,8 @@ def freeze():
 
 
 @pytest.fixture
-def collect(freeze, tmp_path):
-    def collect(source):
+def collect(freeze: ModuleType, tmp_path: Path) -> Collect:
+    def collect(source: str) -> Any:
         package = tmp_path / "rebound"
         package.mkdir()
         (package / "__init__.py").touch()
@@ -47,7 +54,7 @@ def collect(freeze, tmp_path):
     return collect
 
 
-def test_rebound_itself(freeze):
+def test_rebound_itself(freeze: ModuleType) -> None:
     frozen = freeze.collect(REPOSITORY, STDLIB, C_MODULES)
     ours = {name for name in frozen.python if name.startswith("rebound.")}
     files = {path.relative_to(REPOSITORY) for path in REPOSITORY.glob("rebound/**/*.py")}
@@ -73,7 +80,7 @@ def test_rebound_itself(freeze):
         "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    import nowhere\nelse:\n    import rebound.late",
     ],
 )
-def test_ways_to_import(collect, source):
+def test_ways_to_import(collect: Collect, source: str) -> None:
     assert "rebound.late" in collect(source).python
 
 
@@ -87,6 +94,8 @@ def test_ways_to_import(collect, source):
         "b''.decode('no-such-codec')",
     ],
 )
-def test_what_cannot_be_frozen_stops_the_build(freeze, collect, source):
+def test_what_cannot_be_frozen_stops_the_build(
+    freeze: ModuleType, collect: Collect, source: str
+) -> None:
     with pytest.raises(freeze.FreezeError):
         collect(source)

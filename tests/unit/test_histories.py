@@ -20,7 +20,7 @@ from rebound.core.notify import Message
 from rebound.core.restart import RestartPolicy
 from rebound.core.service import Service
 from rebound.core.signals import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGTERM
-from tests.unit.test_service import watches_of
+from tests.unit.stories import watches_of
 
 CONFIGS = st.fixed_dictionaries(
     {},

@@ -49,15 +49,16 @@ def statements(node: ast.AST, *, for_types: bool) -> Iterator[ast.AST]:
     """All statements, however deep; those for type checkers only if asked for."""
     for child in ast.iter_child_nodes(node):
         yield child
-        typing_only = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
-        run = ast.Module(child.orelse, []) if typing_only and not for_types else child
+        run = child
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            run = child if for_types else ast.Module(child.orelse, [])
         yield from statements(run, for_types=for_types)
 
 
 def imports(source: str, *, for_types: bool = False) -> set[str]:
     """The modules that a source of the package imports: `os`, `rebound.core.config`."""
     packages = {"rebound", *(f"rebound.{folder}" for folder in FOLDER_NAMES)}
-    found = set()
+    found: set[str] = set()
     for node in statements(ast.parse(source), for_types=for_types):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
@@ -139,3 +140,10 @@ def test_a_start_loads_nothing_slow() -> None:
     assert not TOO_SLOW & set(loaded)
     for_some = {name for name in SOURCES if folder_of(name) not in {"", *LATER}}
     assert not (for_some | later) & set(loaded)
+
+
+def test_each_module_of_the_core_has_its_tests() -> None:
+    """In the file that is named after it: where else would one look?"""
+    modules = {name for name in SOURCES if folder_of(name) == "core"} - {"rebound.core.__init__"}
+    files = {path.name for path in Path(__file__).parent.glob("test_*.py")}
+    assert {f"test_{name.rpartition('.')[2]}.py" for name in modules} <= files

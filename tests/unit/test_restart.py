@@ -112,7 +112,8 @@ def test_no_time_holds_more_restarts_than_allowed(
 ) -> None:
     """And a restart is refused only where one more would be too many."""
     limited = policy(max_restarts=limit, max_restarts_window=window)
-    now, times = 0.0, []
+    now = 0.0
+    times: list[float] = []
     for gap in gaps:
         now += gap
         recent = [time for time in times if now - time < window]

@@ -65,6 +65,13 @@ def test_descriptions() -> None:
     assert signals.describe(37) == "signal 37 (SIGRTMIN+3)"
 
 
+@given(st.sets(st.sampled_from(ALL)))
+def test_signals_of_a_bit_set(signos: set[int]) -> None:
+    """As the kernel writes them in /proc; bits beyond the last signal are nobody's."""
+    bits = sum(1 << signo - 1 for signo in signos)
+    assert signals.from_bits(bits) == signals.from_bits(bits | 1 << signals.LAST) == signos
+
+
 @pytest.mark.parametrize("text", WRONG)
 def test_what_is_no_signal_is_refused(text: str) -> None:
     """With a sentence that repeats it and says what is allowed."""

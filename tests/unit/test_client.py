@@ -27,7 +27,7 @@ RIGHT: dict[type, st.SearchStrategy[object]] = {
 }
 SAMPLES = {str: "x", int: 7, float: 0.5, bool: True, type(None): None}
 WELL_FORMED = {
-    name: st.one_of(RIGHT[kind] for kind in kinds) for name, kinds in status.FIELDS.items()
+    name: st.one_of([RIGHT[kind] for kind in kinds]) for name, kinds in status.FIELDS.items()
 }
 answers = st.fixed_dictionaries(WELL_FORMED)
 nearly = st.fixed_dictionaries(

@@ -1,0 +1,56 @@
+"""A loop that turns when a test says so, and waits for nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from rebound.kernel.loop import Loop
+
+Handler = Callable[[], None]
+
+
+class Turns:
+    """What the parts ask of `Loop`, with real descriptors."""
+
+    def __init__(self) -> None:
+        self.watched: dict[int, Handler] = {}
+        self.is_full = False
+        """Whether nothing more can be watched."""
+        self._poll = select.poll()
+
+    @property
+    def as_loop(self) -> Loop:
+        """The same, for type checkers."""
+        return cast("Loop", self)
+
+    def watch(self, fd: int, handler: Handler, *, writable: bool = False) -> None:
+        """As of the real one; a descriptor may be watched but once."""
+        assert fd not in self.watched
+        if self.is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.watched[fd] = handler
+        self._poll.register(fd, select.POLLOUT if writable else select.POLLIN)
+
+    def ignore(self, fd: int) -> None:
+        """As of the real one."""
+        if self.watched.pop(fd, None):
+            self._poll.unregister(fd)
+
+    def close_watched(self, fd: int) -> None:
+        """As of the real one."""
+        self.ignore(fd)
+        os.close(fd)
+
+    def ready(self) -> list[Handler]:
+        """The handlers that are to be called now."""
+        return [self.watched[fd] for fd, _events in self._poll.poll(0)]
+
+    def turn(self) -> None:
+        """Call them; an earlier one may have closed the descriptor of a later one."""
+        for handler in self.ready():
+            handler()
