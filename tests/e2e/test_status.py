@@ -652,7 +652,7 @@ def test_an_empty_variable_switches_it_off(start):
     rebound = start(*JSON, "-v", *SLEEP, env={**os.environ, "REBOUND_RUN_DIR": ""})
     rebound.wait_ready()
     assert not any(c.laddr for c in psutil.Process(rebound.pid).net_connections("unix"))
-    assert rebound.events("started")
+    rebound.wait_until(lambda: rebound.events("started"))
     assert not rebound.events("no_control")
 
 

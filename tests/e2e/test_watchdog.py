@@ -285,7 +285,7 @@ def test_systemd_notify(start, wrapper):
     rebound = start(*JSON, "-v", "--watchdog", "1h", "sh", "-c", script, wrapper=wrapper)
     rebound.wait_until(lambda: rebound.lines("sent"))
     rebound.wait_until(lambda: statuses(rebound) == ["ready for use"])
-    assert len(rebound.events("ready")) == 1
+    rebound.wait_until(lambda: len(rebound.events("ready")) == 1)
 
 
 def test_sdnotify_of_pypi(start):
