@@ -138,14 +138,9 @@ class Supervisor:
 
     def run(self) -> int:
         """Supervise until nothing is left; all signals must be blocked.  Returns the status."""
-        config = self._config
-        reaper.check()
-        linux.become_subreaper()
-        linux.stop_ignoring_children()
-        if config.parent_death_signal:
-            linux.set_parent_death_signal(config.parent_death_signal)
         turn = self._first_turn
         try:
+            self._prepare()
             while self._service.state != ENDED:
                 self._guard(turn)
                 turn = self._turn
@@ -157,6 +152,13 @@ class Supervisor:
         finally:
             self._close()
         return self._service.exit_status
+
+    def _prepare(self) -> None:
+        reaper.check()
+        linux.become_subreaper()
+        linux.stop_ignoring_children()
+        if self._config.parent_death_signal:
+            linux.set_parent_death_signal(self._config.parent_death_signal)
 
     def _first_turn(self) -> None:
         self._step(events.Begin())
