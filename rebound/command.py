@@ -9,8 +9,9 @@ from rebound.kernel import linux, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from rebound.core.config import Config
     from rebound.core.events import SignalCommand, Start
     from rebound.core.part import Part
     from rebound.kernel.log import Log
@@ -165,3 +166,23 @@ def _failure(error: Exception) -> Event:
     if isinstance(error, OSError) and not spawn.is_out_of_means(error):
         return ExecFailed(error.strerror or str(error), spawn.exec_failure(error))
     return ForkFailed(getattr(error, "strerror", None) or repr(error))  # also a MemoryError
+
+
+def make_spawner(
+    words: Sequence[str], starter: spawn.Starter, config: Config, say: Callable[[str], None]
+) -> spawn.Spawner:
+    """Return what starts the command as its options say."""
+    own_group, score = config.in_own_group, config.oom_score_adj
+    if score is None:
+        return spawn.Spawner(words, starter, own_group=own_group)
+    from rebound.kernel.score import ScoredSpawner
+
+    return ScoredSpawner(words, starter, own_group=own_group, oom_score_adj=score, say=say)
+
+
+def variables_of(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the variables for the command; what only rebound itself sets comes with each run."""
+    variables = dict(environment)
+    variables.pop(b"REBOUND_LAST_EXIT", None)
+    variables.pop(b"", None)  # Python can read "=value", but not pass it on
+    return variables

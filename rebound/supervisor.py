@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import time
 
+from rebound import command
 from rebound.children import Children
-from rebound.command import Command
 from rebound.core import events, narrate, signals
 from rebound.core.config import TERMINATION_LOG, Config, is_text
 from rebound.core.dispatch import dispatch
@@ -72,9 +72,9 @@ class Supervisor:
         self._service = Service(words[0], config, policy, watches)
         self._parts: list[Part] = []
         starter = spawn.Starter(inherited, self._say_no_posix_spawn)
-        spawner = self._make_spawner(words, starter)
-        variables = _without_ours(environment)
-        self._command = Command(spawner, variables, self._log, self._loop, self._parts)
+        spawner = command.make_spawner(words, starter, config, self._say_error)
+        variables = command.variables_of(environment)
+        self._command = command.Command(spawner, variables, self._log, self._loop, self._parts)
         self._command.signal_group = config.signal_group
         self._children = Children(self._command, self._parts, self._log, self._step)
         self._command.exited = self._children.reap_command
@@ -94,15 +94,6 @@ class Supervisor:
         if not config.is_plain:
             self._add(assembly.before_the_first_start(self._context()))
             self._look_before_reaping()
-
-    def _make_spawner(self, words: Sequence[str], starter: spawn.Starter) -> spawn.Spawner:
-        own_group, score = self._config.in_own_group, self._config.oom_score_adj
-        if score is None:
-            return spawn.Spawner(words, starter, own_group=own_group)
-        from rebound.kernel.score import ScoredSpawner
-
-        say = self._say_error
-        return ScoredSpawner(words, starter, own_group=own_group, oom_score_adj=score, say=say)
 
     def _context(self) -> assembly.Context:
         from rebound import assembly
@@ -291,11 +282,3 @@ class Supervisor:
 
     def _say_no_posix_spawn(self, text: str) -> None:
         self._log.write("info", "no_posix_spawn", text)
-
-
-def _without_ours(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return the variables for the command; what only rebound itself sets comes with each run."""
-    variables = dict(environment)
-    variables.pop(b"REBOUND_LAST_EXIT", None)
-    variables.pop(b"", None)  # Python can read "=value", but not pass it on
-    return variables
