@@ -55,6 +55,7 @@ class Supervisor:
             raise ValueError("the first word of the command must not be empty")
         self._config = config
         self._log = Log(config.verbosity, config.log_format, config.log_file)
+        self._shown = narrate.words_at(self._log.shows)
         self._loop = Loop(self._say_error)
         self._terminal = Terminal()
         self._incoming = Incoming(config.stop_signals, inherited.ignored)
@@ -266,9 +267,9 @@ class Supervisor:
         return self._actions[type(action)](action)
 
     def _say(self, action: events.Say) -> None:
-        level, event = narrate.KINDS[action.words]
-        if not self._log.shows(level):
+        if action.words not in self._shown:
             return
+        level, event = narrate.KINDS[action.words]
         text, fields = action.words(*action.about)
         if action.words in narrate.WITH_ADOPTED:
             count, names = self._children.name_adopted()

@@ -49,11 +49,9 @@ class Incoming:
         `value` is that of sigqueue(3).  `by_terminal`: a key, or a terminal's change.  `hung_up`:
         the terminal is gone.  `delivered`: the terminal has sent it to the command, too.
         """
-        if self._is_stop(signo, by_terminal=by_terminal, hung_up=hung_up):
+        # The size of a window changes with SIGWINCH, too.
+        if signo in self._stops and not (by_terminal and signo == signals.SIGWINCH):
+            return StopRequested(signo, delivered)
+        if hung_up and self._is_hang_up_heeded:
             return StopRequested(signo, delivered)
         return None if delivered else SignalReceived(signo, value)
-
-    def _is_stop(self, signo: int, *, by_terminal: bool, hung_up: bool) -> bool:
-        if signo == signals.SIGWINCH and by_terminal:
-            return False  # somebody has resized the window
-        return signo in self._stops or (hung_up and self._is_hang_up_heeded)

@@ -286,6 +286,12 @@ KINDS: dict[Callable[..., Line], tuple[str, str]] = {
 }
 """The level of each line, and the name of its event."""
 
+
+def words_at(is_shown: Callable[[str], bool]) -> frozenset[Callable[..., Line]]:
+    """Return the words for which a line is written, given which levels are."""
+    return frozenset(words for words, (level, _event) in KINDS.items() if is_shown(level))
+
+
 WITH_ADOPTED = (held_back, restart_due, not_killed)
 """Lines that also name the adopted processes that still run."""
 

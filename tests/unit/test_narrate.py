@@ -475,3 +475,10 @@ def test_a_written_duration_is_close(seconds: float) -> None:
     written = sum(float(n) * UNITS[unit] for n, unit in re.findall(r"([\d.]+)([a-z]+)", text))
     scale = 0.1 if seconds < 10 else 1 if seconds < 3600 else 60 if seconds < 86400 else 3600
     assert abs(written - seconds) < scale + 0.5 * (scale > 1)
+
+
+@pytest.mark.parametrize("shown", [set(), {"error"}, {"error", "info"}, {"error", "info", "debug"}])
+def test_which_facts_are_told(shown: set[str]) -> None:
+    """Those whose level is shown, and no others."""
+    words = narrate.words_at(shown.__contains__)
+    assert words == {fact for fact, (level, _event) in narrate.KINDS.items() if level in shown}
