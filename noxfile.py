@@ -71,7 +71,7 @@ def types(session: nox.Session) -> None:
     """Check the types of the package and its tests, and that wrong uses are refused."""
     install(session, "types")
     session.run("mypy")
-    session.run("pyright")
+    session.run("pyright", "--project", "pyproject.toml")  # not what lies in a folder above
 
 
 @nox.session
