@@ -1,4 +1,4 @@
-"""The words for facts: in the log, to the service manager, in the termination message.
+"""The words for facts: in the log, for the service manager, in the termination message.
 
 The core returns facts, as `say(narrate.ended, …)`; this module puts them into words.  Most
 functions return the text of a line, for people, and its fields, for programs.  `KINDS` holds the

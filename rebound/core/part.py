@@ -1,4 +1,4 @@
-"""The base of the parts.  A part adds to the plain supervision what one option needs."""
+"""The base of the parts: each adds what one option needs to the plain supervision."""
 
 from __future__ import annotations
 

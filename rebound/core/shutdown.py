@@ -1,4 +1,4 @@
-"""The shutdown: stop the command, drain what runs left behind, kill what does not end."""
+"""The shutdown: stop the command, drain adopted processes, kill what does not end."""
 
 from __future__ import annotations
 

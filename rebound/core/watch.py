@@ -1,4 +1,4 @@
-"""The base of the watches.  A watch holds the rules of one option that may end a run."""
+"""The base of the watches: each holds the rules of one option that may end a run."""
 
 from __future__ import annotations
 
