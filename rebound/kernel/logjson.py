@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def format_line(level: str, event: str, text: str, fields: Mapping[str, object]) -> bytes:
     """Return the line; its texts are cut until it can be written in one piece.
 
-    One byte stays free, as the log may have to put a newline before the line.
+    It leaves room for one newline before the line, which the log may have to add.
     """
     line = {"ts": timestamp(time.time()), "level": level, "event": event, **fields, "msg": text}
     encoded = to_json(line)
