@@ -4,7 +4,7 @@
 
     status = rebound.supervise(["my-daemon", "--flag"], rebound.Config(max_restarts=3))
 
-The command line tool `rebound` is described in the README.
+The README describes the command line tool `rebound`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ def supervise(command: Sequence[str], config: Config | None = None) -> int:
     """Run `command` under supervision until it ends for good; return its exit status.
 
     The status is as a shell shows it: 128 + n after signal n, 127 and 126 if the command
-    cannot be executed.  Call it in the main thread of a process without other threads and
-    without children.  Meanwhile all signals are blocked and read by rebound, and it reaps
-    each child of the process, the orphans that it adopts included, and stops them at the
-    end.  The signal mask and the handler of SIGCHLD are then as before; being a subreaper
-    and `parent_death_signal` stay (prctl(2)).
+    cannot be executed.  Call this in the main thread of a process without other threads and
+    without children.  While it runs, it blocks all signals and reads them itself.  It reaps each
+    child of the process, adopted orphans included, and stops them at the end.  Then it restores
+    the signal mask and the handler of SIGCHLD.  The process stays a subreaper, and keeps
+    `parent_death_signal` (prctl(2)).
 
-    Raises, before anything is started, `RuntimeError` when it is not the main thread that
-    calls, or when there is another thread or a child; `ValueError` for a command that cannot
-    be one; `TypeError` for a `config` that is none; and `OSError` where the system refuses
+    Raises these errors before it starts anything: `RuntimeError` outside of the main thread, or
+    if there is another thread or a child; `ValueError` if `command` is not a command;
+    `TypeError` if `config` is not a `Config`; `OSError` if the system refuses
     PR_SET_CHILD_SUBREAPER or PR_SET_PDEATHSIG.
     """
     import os

@@ -1,8 +1,8 @@
-"""`python3 -Im rebound`: the same without the launcher, and so without its exactness.
+"""`python3 -Im rebound`: rebound without the launcher, and so less exact.
 
-Signals that come while Python starts are not kept, the variables and the `sitecustomize`
-meant for the command work on rebound too unless -I is given, and an inherited SIGPIPE
-or SIGXFSZ ignore is not seen.
+It loses signals that come while Python starts.  Without -I, the variables and the
+`sitecustomize` that are meant for the command work on rebound, too.  It does not see that
+SIGPIPE or SIGXFSZ were ignored.
 """
 
 from __future__ import annotations

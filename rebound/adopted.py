@@ -1,4 +1,4 @@
-"""The children but for the command: at the end they are asked to stop, or killed."""
+"""The adopted processes: asks them to stop at the end, or kills them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from rebound.kernel.log import Log
 
 _MOST_NAMES = 10
-"""How many processes one line of the log names."""
+"""The most processes that one line of the log names."""
 
 _MOST_NAMES_BESIDES = 5
 """The same where the line is about something else."""
 
 
 class Adopted:
-    """Sends signals to children, and remembers whom it has told what.
+    """Sends signals to children, and remembers which child got which.
 
-    Only to children that nobody has waited for, so no signal goes to a stranger.
+    It signals only children that nobody has waited for, so no signal hits a stranger.
     """
 
     def __init__(self, log: Log) -> None:
@@ -31,17 +31,17 @@ class Adopted:
         self._all_asked = self._all_killed = False
 
     def forget(self, pid: int) -> None:
-        """Take note that a child was reaped: its pid may be given to a new process now."""
+        """Take note that a child was reaped: a new process may get its pid now."""
         self._asked.discard(pid)
         self._killed.discard(pid)
 
     def ask(self, signo: int, spared: int | None, others: Collection[int]) -> events.Event | None:
-        """Ask each child to stop that has not been asked yet, but for the `others`.
+        """Ask each child to stop, except the `others` and those that have been asked already.
 
-        Those in the session of the command that was started as process `spared` are not asked.
-        Returns what is to be known of those left.
+        It leaves out those in the session of the command that started as process `spared`.
+        Returns the answer to `AskAdopted`, if there is one.
         """
-        if not processes.has_children():  # as mostly: spares the look into /proc
+        if not processes.has_children():  # the usual case: spares the look into /proc
             return events.NoChildren()
         if not processes.has_proc():
             text = "no /proc here, finding adopted processes by wait(2) alone"
@@ -54,7 +54,7 @@ class Adopted:
             return events.FiltersSpared()
         if not (adopted or others or self._all_asked) and not processes.has_proc():
             self._ask_unlisted(signo)
-        # Where children cannot be listed, none found does not mean that none is left.
+        # If children cannot be listed, some may be left although none was found.
         return None if adopted or not processes.has_proc() else events.NoneAdopted()
 
     def _ask_each(self, pids: list[int], signo: int) -> None:
@@ -77,7 +77,7 @@ class Adopted:
                 self._log.write("error", "not_asked", text, {**fields, "signal": tried})
 
     def _ask_unlisted(self, signo: int) -> None:
-        """Ask once where wait(2) knows of children, and neither /proc nor a pid leads to them."""
+        """Ask once if wait(2) knows of children that neither /proc nor a probed pid leads to."""
         self._all_asked = True
         text = "cannot find the adopted processes, "
         if self._send_to_all(signo):
@@ -87,24 +87,24 @@ class Adopted:
         self._log.write("error", "not_found", text, {"signal": signals.name(signo)})
 
     def pass_on(self, signo: int) -> None:
-        """Send a signal to every child, or another one to those that ignore it."""
+        """Send a signal to every child; send another one to those that ignore it."""
         if self._all_asked and self._send_to_all(signo):
             return
         for pid in processes.children():
             self._send(pid, _first_heeded(pid, signo) or signo)
 
     def name(self, others: Collection[int]) -> tuple[int, str]:
-        """Count the children but for the `others`, and name some of them.
+        """Return how many children there are without the `others`, and the names of some.
 
-        Without /proc there are none to be named.
+        Without /proc it finds none.
         """
         adopted = processes.children(others) if processes.has_proc() else []
         return len(adopted), _names(adopted, _MOST_NAMES_BESIDES)
 
     def kill(self, known: Collection[int], why: str) -> bool:
-        """SIGKILL every child, the `known` among them.
+        """SIGKILL every child, including the `known`.
 
-        False if there are some, and none can be found, or may be killed (EPERM).
+        Returns False if there are children, but it can find none, or may kill none (EPERM).
         """
         children = [*known, *processes.children(known)]
         if not children and processes.has_children():
@@ -150,7 +150,7 @@ class Adopted:
 
 
 def _filters(pids: list[int], command: int | None) -> list[int]:
-    """Return those that are in the command's session; none where it takes long to ask again."""
+    """Return those in the command's session; none without /proc, where a second look is slow."""
     if command is None or not processes.has_proc():
         return []
     sessions = processes.sessions_of_command(command)
@@ -158,14 +158,14 @@ def _filters(pids: list[int], command: int | None) -> list[int]:
 
 
 def _asking_with(signo: int) -> list[int]:
-    """List the signals that ask to stop, in the order in which they are tried."""
+    """Return the signals that ask to stop, in the order to try them."""
     return list(dict.fromkeys((signo, signals.SIGTERM, signals.SIGHUP)))
 
 
 def _first_heeded(pid: int, signo: int) -> int:
-    """Return the first of them that a process does not ignore; 0 if it ignores all.
+    """Return the first of those signals that a process does not ignore; 0 if it ignores all.
 
-    A shell sets INT to ignored for its jobs with &; an interactive one ignores TERM itself.
+    A shell makes its jobs with & ignore INT; an interactive shell itself ignores TERM.
     """
     ignored = processes.ignored_signals(pid)
     for asking in _asking_with(signo):

@@ -1,4 +1,4 @@
-"""Which watches and parts the options ask for; each is loaded only if it is needed."""
+"""The watches and parts that the options ask for; each is loaded only if needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Context(Record):
-    """What parts are made of."""
+    """The values that the parts are made with."""
 
     config: Config
     environment: dict[bytes, bytes]
@@ -87,7 +87,7 @@ def _manager(context: Context) -> Iterator[Part]:
 
     address = context.environment.get(b"NOTIFY_SOCKET")
     if not address:
-        return  # as for sd_notify(3), that is no error: nobody wants to know
+        return  # no error, as for sd_notify(3): there is no manager to tell
     try:
         yield Manager(address, context.loop, context.log)
     except OSError as error:
@@ -99,7 +99,7 @@ def _manager(context: Context) -> Iterator[Part]:
 
 
 def after_the_first_start(context: Context) -> Iterator[Part]:
-    """Make the parts that can wait, but for those that cannot be had."""
+    """Make the parts that can wait; log and leave out those that fail."""
     yield from _or_none(context, _oom_kills, "no_oom_kills", "out-of-memory kills are not told")
     directory = context.config.run_directory
     if directory:
@@ -112,7 +112,7 @@ def _or_none(
 ) -> Iterator[Part]:
     try:
         yield make(context)
-    except (ImportError, OSError) as error:  # even to load it takes a free descriptor
+    except (ImportError, OSError) as error:  # even loading it takes a free descriptor
         why = getattr(error, "strerror", None) or error
         context.log.write("debug", event, f"{text}: {why}")
 
@@ -142,7 +142,7 @@ def _endpoint(context: Context) -> Part:
 
 
 def leave_message(path: str, text: str, log: Log) -> None:
-    """Leave the termination message, where there is a file for it."""
+    """Write the termination message; log it if that fails."""
     try:
         from rebound.parts import termination
 

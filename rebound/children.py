@@ -1,4 +1,4 @@
-"""Whose end is waited for: the command, what it left behind, and what a part has started."""
+"""All children: the command, adopted processes, and those that a part has started."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from rebound.kernel.log import Log
 
 _BATCH = 512
-"""How many ends are handled before signals are looked at again."""
+"""The most ends that are handled before signals are read again."""
 
 _GATHERING = 0.001
-"""Seconds for which ends of adopted processes may gather when they come faster than that: to
-wake up takes longer than to reap, and those that end wait for whoever reaps."""
+"""Seconds for which ends of adopted processes gather when they come faster than that.  Waking up
+takes longer than reaping, and processes that end wait for their reaper."""
 
 
 class Children:
-    """Reaps them, and says whose end it was."""
+    """Reaps children, and reports which one has ended."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Children:
         step: Callable[[Event], None],
     ) -> None:
         self.is_reaping_due = False
-        """Whether some may have ended."""
+        """Whether some child may have ended."""
         self._command = command
         self._adopted = Adopted(log)
         self._parts = parts
@@ -47,22 +47,22 @@ class Children:
         self._adopted_ended_at = 0.0
 
     def look_before_reaping(self) -> None:
-        """Show each child that has ended to the parts while nobody else can get its pid."""
+        """Show each child that has ended to the parts while no other process can get its pid."""
         self._looks = True
 
     def known(self) -> list[int]:
-        """List the children that were started here, not adopted."""
+        """Return the children that rebound started itself."""
         pids = [self._command.pid or 0, *(part.pid for part in self._parts)]
         return [pid for pid in pids if pid]
 
     def name_adopted(self) -> tuple[int, str]:
-        """Count those that were adopted, and name some of them."""
+        """Return how many adopted processes there are, and the names of some."""
         return self._adopted.name(self.known())
 
     # --- Actions ----------------------------------------------------------------------
 
     def ask_adopted(self, action: AskAdopted) -> Event | None:
-        """Ask those to stop that were not asked yet."""
+        """Ask adopted processes to stop, unless they were asked already."""
         self.is_reaping_due = True  # perhaps they have ended: only wait(2) knows
         spared = self._command.last_pid if action.spare_filters else None
         answer = self._adopted.ask(action.signo, spared, self.known())
@@ -71,11 +71,11 @@ class Children:
         return answer
 
     def signal(self, action: SignalChildren) -> None:
-        """Pass a signal on to all."""
+        """Pass a signal on to every child."""
         self._adopted.pass_on(action.signo)
 
     def kill(self, action: KillChildren) -> Event | None:
-        """Kill all; `NoneKillable` if there are some, and none may be killed."""
+        """Kill every child; return `NoneKillable` if there are some, and it may kill none."""
         self.is_reaping_due = True
         self._command.expect_kill()
         return None if self._adopted.kill(self.known(), action.why) else NoneKillable()
@@ -83,7 +83,7 @@ class Children:
     # --- Reaping ----------------------------------------------------------------------
 
     def reap_command(self) -> None:
-        """Reap the command alone: with many children, to ask for any takes the kernel long."""
+        """Reap the command alone: among many children the kernel takes long to find an ended one."""
         if self._command.pid is None:
             return
         try:
@@ -94,12 +94,12 @@ class Children:
         if ended:
             self._command_ended(ended)
         else:
-            # It has ended, but whoever traces it is to wait for it first (ptrace(2)); so long
-            # the pidfd would keep the loop busy.  SIGCHLD tells when that is done.
+            # It has ended, but its tracer has to wait for it first (ptrace(2)).  Until then
+            # the pidfd would keep the loop busy.  SIGCHLD tells when the tracer has done so.
             self._command.unwatch()
 
     def reap(self, *, may_pause: bool) -> None:
-        """Reap all that has ended, the command or whatever was adopted."""
+        """Reap every child that has ended, the command or another one."""
         self.is_reaping_due = False
         have_ended = False
         for _ in range(_BATCH):
@@ -111,7 +111,7 @@ class Children:
             if ended is None:
                 break
             if ended.pid == self._command.pid:
-                # Signals are looked at before what it may have become is waited for.
+                # Read signals before reaping on: the command may be a new run by now.
                 self.is_reaping_due = True
                 self._command_ended(ended)
                 break
@@ -141,7 +141,7 @@ class Children:
             self._log.write("debug", "reaped", text, fields)
 
     def _let_gather(self) -> None:
-        """When many adopted processes end, do not wake up for each."""
+        """Pause, so that rebound need not wake up for each of many adopted processes."""
         if time.monotonic() - self._adopted_ended_at < _GATHERING:
             linux.pause(_GATHERING)
         self._adopted_ended_at = time.monotonic()
@@ -155,7 +155,7 @@ class Children:
     # --- The command ------------------------------------------------------------------
 
     def _command_lost(self) -> None:
-        # Another part of the process has waited for it: how it ended is not known.
+        # Other code in this process has waited for it: nobody knows how it ended.
         pid = self._command.pid or 0
         self._log.expect_half_a_line()
         text = f"child (pid {pid}) was reaped by someone else"

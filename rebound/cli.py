@@ -24,8 +24,8 @@ _LONGEST_SHOWN = 40
 """Characters of a wrong argument in the message about it."""
 
 _GARBAGE_THRESHOLD = 10_000
-"""How many objects more are looked through for garbage.  What is loaded stays below, and is
-none; to look through that takes a millisecond, in which no signal is read."""
+"""How many new objects start a collection.  The loaded modules stay below it, and are no garbage:
+looking through them takes a millisecond, in which rebound reads no signal."""
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
         return _fail(str(error), settings)
     except OSError as error:
         return _fail(error.strerror or str(error), settings)
-    except ImportError as error:  # what an option needs: no descriptor, no memory
+    except ImportError as error:  # a module for an option: no descriptor, no memory
         return _fail(str(error), settings)
 
 
@@ -84,7 +84,7 @@ def _take_options_variable(settings: options.Settings) -> None:
 
 
 def _ask(action: str, directory: str, words: list[str], settings: options.Settings) -> int:
-    """Ask rebounds that run already; the exit status is that of `client`."""
+    """Ask rebounds that run already; return the exit status of `client`."""
     from rebound.control import client
     from rebound.control.runsocket import is_pid
 
@@ -106,7 +106,7 @@ def _ask(action: str, directory: str, words: list[str], settings: options.Settin
 
 
 def _inherited() -> linux.Inherited:
-    """Give the mask and dispositions from before the launcher and Python changed them."""
+    """Return the mask and dispositions from before the launcher and Python changed them."""
     seen = linux.block_signals()
     told = sys._xoptions.get("rebound")  # "MASK,IGNORED", two hexadecimal bit sets
     if not isinstance(told, str):
@@ -116,11 +116,11 @@ def _inherited() -> linux.Inherited:
 
 
 def _environment() -> dict[bytes, bytes]:
-    """Give the environment for the command: ours, as it was before Python started."""
+    """Return the environment for the command: ours, as it was before Python started."""
     environment = dict(posix.environ)
     environment.pop(OPTIONS_VARIABLE.encode(), None)
     if "rebound" in sys._xoptions:
-        # In the C locale Python has set LC_CTYPE (PEP 538); the launcher tells what it was.
+        # In the C locale Python sets LC_CTYPE (PEP 538); the launcher tells the old value.
         before = sys._xoptions.get("lc_ctype")
         if isinstance(before, str):
             environment[b"LC_CTYPE"] = os.fsencode(before)
@@ -132,7 +132,7 @@ def _environment() -> dict[bytes, bytes]:
 def _print(text: str) -> int:
     data = text.encode(errors="backslashreplace")
     try:
-        while data:  # a pipe that somebody marked O_NONBLOCK takes a part
+        while data:  # a pipe with O_NONBLOCK may take only a part
             data = data[os.write(1, data) :]
     except OSError as error:
         return _fail(f"standard output: {error.strerror}", {})
@@ -150,7 +150,7 @@ def _fail(text: str, settings: options.Settings) -> int:
 
 
 def _leave_message(text: str, settings: options.Settings) -> None:
-    """Tell Kubernetes, too, unless we are but a second rebound in the container, to ask one."""
+    """Tell Kubernetes, too, unless this rebound only asks another one in the container."""
     path = settings.get("termination_log", TERMINATION_LOG if os.getpid() == 1 else "")
     if path and options.ACTION not in settings:
         try:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Command:
     """At most one run at a time.  `environment` is that of the next one, and changes.
 
-    `exited` is called when the pidfd tells that the run may be reaped; `guard` calls what
-    must not keep us from going on.
+    The loop calls `exited` when the pidfd tells that the run can be reaped.  `guard` makes a
+    call whose failure must not stop us.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class Command:
         parts: Sequence[Part],
     ) -> None:
         self.pid: int | None = None
-        """None as soon as it is reaped."""
+        """The pid of the run; None as soon as it is reaped."""
         self.last_pid = 0
-        """The same, of the last run; 0 before the first."""
+        """The pid of the last run; 0 before the first."""
         self.signal_group = False
         """Whether signals go to its whole process group."""
         self.exited: Callable[[], None] = lambda: None
@@ -53,7 +53,7 @@ class Command:
     # --- A run ------------------------------------------------------------------------
 
     def start(self, action: Start) -> Event:
-        """Begin a run.  Each start leads to an event, whatever raises."""
+        """Begin a run.  Each start returns an event, whatever fails."""
         try:
             self._environment[b"REBOUND_RESTARTS"] = b"%d" % action.restarts
             if action.last_exit:
@@ -75,7 +75,7 @@ class Command:
         for part in self._parts:
             part.began(pid)
         # vfork(2) has woken us in the middle of the command's exec, often on the same CPU.
-        # Let it go on first: all that is left to do here can wait.
+        # Let the command go on first: the rest of our work can wait.
         linux.yield_cpu()
         self._watch(pid)
         for part in self._parts:
@@ -92,19 +92,19 @@ class Command:
             return
         try:
             self._loop.watch(pidfd, self.exited)
-        except OSError:  # ENOMEM, ENOSPC (max_user_watches): SIGCHLD does
+        except OSError:  # ENOMEM, ENOSPC (max_user_watches): SIGCHLD is enough
             linux.close(pidfd)
             return
         self._pidfd = pidfd
 
     def unwatch(self) -> None:
-        """Let go of the pidfd: once the process has ended it stays readable."""
+        """Close the pidfd: once the process has ended, it stays readable."""
         if self._pidfd is not None:
             self._loop.close_watched(self._pidfd)
             self._pidfd = None
 
     def ended(self, exited: Exited) -> Exited:
-        """Take note that the run was reaped; return what is known of it."""
+        """Take note that the run was reaped; return its end, with what the parts know of it."""
         self.pid = None
         # The run has ended, whatever else fails.
         self.guard(self._leave)
@@ -125,7 +125,7 @@ class Command:
     # --- Signals ----------------------------------------------------------------------
 
     def signal(self, action: SignalCommand) -> Event | None:
-        """Send it a signal, if it runs; return `SignalRefused` if that is not permitted."""
+        """Send a signal to the command if it runs; return `SignalRefused` after EPERM."""
         pid, signo = self.pid, action.signo
         if pid is None:
             return None
@@ -136,32 +136,32 @@ class Command:
         text = f"cannot send {signals.describe(signo)} to child (pid {pid}): {error.strerror}"
         fields = {"signal": signals.name(signo), "pid": pid, "error": error.strerror}
         self._log.write("error", "signal_failed", text, fields)
-        # SIGCONT follows another one, which is what counts.
+        # SIGCONT follows another signal, whose answer counts.
         refused = isinstance(error, PermissionError) and signo != signals.SIGCONT
         return SignalRefused() if refused else None
 
     def _send(self, pid: int, signo: int, value: int | None) -> OSError | None:
         if self.signal_group:
-            # A command that has left its group is still to be told.
+            # A command that has left its group must get the signal, too.
             return linux.send(-pid, signo) and linux.send(pid, signo)
         if value is not None:
             return linux.queue(pid, signo, value)
         return linux.send(pid, signo)
 
     def got_from_terminal(self, signo: int) -> bool:
-        """Whether it, too, was sent a signal that a terminal has sent us."""
+        """Return whether the command, too, got a signal that a terminal has sent us."""
         if self.pid is None or not linux.shares_our_group(self.pid):
             return False
         return signo != signals.SIGHUP or not linux.is_session_leader()
 
     def expect_kill(self) -> None:
-        """Take note that it is killed with all others."""
+        """Take note that the command is killed with all others."""
         self._is_kill_sent = True
 
 
 def _failure(error: Exception) -> Event:
-    """Return what a failed start means: no means for it, or a command that cannot be executed."""
-    if isinstance(error, ValueError):  # a word that no system takes
+    """Return the event for a failed start: the system had no means, or the exec failed."""
+    if isinstance(error, ValueError):  # a word that no exec takes
         return ExecFailed(str(error), ExitStatus(code=EXEC_FAILED))
     if isinstance(error, OSError) and not spawn.is_out_of_means(error):
         return ExecFailed(error.strerror or str(error), spawn.exec_failure(error))

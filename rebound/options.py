@@ -17,7 +17,7 @@ USAGE = "rebound [options] [--] command [args…]"
 _USAGES = (USAGE, "rebound --status [--json] [PID]", "rebound --restart-now [--json] [PID]")
 
 _LONGEST_VALUE = 2000
-"""Characters: all exit statuses fit in, and an error that repeats it still fits in one line."""
+"""Characters.  All exit statuses fit in; an error that repeats the value still fits in one line."""
 
 HELP = "help"
 VERSION = "version"
@@ -25,10 +25,10 @@ STATUS = "status"
 RESTART_NOW = "restart-now"
 
 ACTION = "action"
-"""The setting that says which of these is to be done, instead of running a command."""
+"""The setting that names one of these, to do it instead of running a command."""
 
 JSON = "json"
-"""The setting that has such an action answer in JSON."""
+"""The setting that makes STATUS and RESTART_NOW answer in JSON."""
 
 
 class UsageError(ValueError):
@@ -290,7 +290,7 @@ _BY_SPELLING = {spelling: option for option in OPTIONS for spelling in option.sp
 def split_words(text: str) -> list[str]:
     """Split a line into words as a POSIX shell does: by white space, quotes and backslashes.
 
-    Nothing is expanded: each other character stands for itself (POSIX.1-2017, Shell Command
+    It expands nothing: each other character stands for itself (POSIX.1-2017, Shell Command
     Language, 2.2).  Raises `UsageError` for a quote that is not closed.
     """
     words: list[str] = []
@@ -314,7 +314,7 @@ def split_words(text: str) -> list[str]:
 
 
 def _literal(char: str, quote: str, following: Iterator[str]) -> str:
-    """Return what a character within `quote` stands for; a backslash takes the next one, too."""
+    """Return the text for a character within `quote`; a backslash takes the next one, too."""
     if char != "\\" or quote == "'":
         return char
     escaped = next(following, "")
@@ -328,7 +328,7 @@ def _literal(char: str, quote: str, following: Iterator[str]) -> str:
 def parse(words: Sequence[str], settings: Settings) -> list[str]:
     """Apply the options at the head of `words` to `settings`; return the words after them.
 
-    Options end at `--`, which is dropped, or at the first word that is not one.  Raises
+    Options end at `--`, which is dropped, or at the first word that is not an option.  Raises
     `UsageError`.
     """
     rest = list(words)
@@ -349,7 +349,7 @@ def parse(words: Sequence[str], settings: Settings) -> list[str]:
 
 
 def _hint(word: str) -> str:
-    """Explain a mistake in a word that seems to be several: ENTRYPOINT ["rebound", "-0 x"]."""
+    """Return a hint if a word looks like several: ENTRYPOINT ["rebound", "-0 x"]."""
     words = word.split()
     if len(words) < 2:
         return ""
@@ -402,7 +402,7 @@ def _apply(option: Option, spelling: str, value: str, settings: Settings) -> Non
 
 
 def format_help() -> str:
-    """Give the text of --help."""
+    """Return the text of --help."""
     rows = [
         (", ".join(option.spellings) + (f" {option.metavar}" if option.metavar else ""), option)
         for option in OPTIONS

@@ -1,4 +1,4 @@
-"""One turn after the other: what the kernel tells becomes events, actions are carried out.
+"""One turn after the other: turns the kernel's reports into events, carries out actions.
 
 A crash: the pidfd and the signalfd become readable, `Children` reaps and steps `Exited`, the
 service answers with `Start`, `Command` spawns.  A stop: the signalfd gives SIGTERM, the
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from rebound.kernel.loop import Signal
 
 _MISTAKES_COUNT = 60.0
-"""Seconds for which a mistake of ours makes the next one be waited for longer."""
+"""Seconds.  If a mistake of ours follows another one this soon, the pause after it is longer."""
 
 
 class Supervisor:
-    """Joins the service with the command, the adopted, and the parts."""
+    """Joins the service with the command, the adopted processes, and the parts."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Supervisor:
     # --- Turns --------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Supervise until nothing is left; all signals must be blocked.  Returns the status."""
+        """Supervise until nothing is left; return the exit status.  All signals must be blocked."""
         turn = self._first_turn
         try:
             self._prepare()
@@ -154,10 +154,10 @@ class Supervisor:
 
     def _first_turn(self) -> None:
         self._step(events.Begin())
-        # What follows can wait until the command has started.
+        # The rest can wait until the command has started.
         try:
             from rebound import assembly
-        except (ImportError, OSError) as error:  # even to load it takes a free descriptor
+        except (ImportError, OSError) as error:  # even loading it takes a free descriptor
             self._log.write("debug", "no_control", f"no socket for --status: {error}")
             return
         self._add(assembly.after_the_first_start(self._context()))
@@ -165,7 +165,7 @@ class Supervisor:
             self._guard(part.started)
 
     def _turn(self) -> None:
-        """Wait once, and handle all that has happened."""
+        """Wait once, and handle everything that has happened."""
         deadline = self._service.deadline
         if self._children.is_reaping_due:
             timeout: float | None = 0.0
@@ -179,17 +179,17 @@ class Supervisor:
             self._guard(handler)
         if self._children.is_reaping_due:
             self._guard(self._reap)
-        # Ends before deadlines: what has ended in time is not killed for being late.
+        # Ends before deadlines: a process that ended in time is not killed as late.
         deadline = self._service.deadline
         if deadline is not None and time.monotonic() >= deadline:
             self._step(events.DeadlinePassed())
 
     def _reap(self) -> None:
-        # Who forks on and on is only stopped by whoever is faster.
+        # No pause in the drain: only a faster reaper stops a process that forks on and on.
         self._children.reap(may_pause=not self._service.is_draining)
 
     def _guard(self, call: Callable[..., None], *args: object) -> None:
-        """Call it; what else is to be done in this turn is done whatever it raises."""
+        """Call it; whatever it raises, the rest of this turn goes on."""
         try:
             call(*args)
         except Exception as error:
@@ -198,8 +198,8 @@ class Supervisor:
     def _survive(self, error: Exception) -> None:
         """Go on after a mistake of ours: it must not end PID 1.
 
-        The pause at the end of the turn is for one that comes again and again: it must not
-        keep a CPU busy.
+        A mistake that comes again and again must not keep a CPU busy: so the turn ends with a
+        pause.
         """
         now = time.monotonic()
         self._mistakes = self._mistakes + 1 if now - self._last_mistake < _MISTAKES_COUNT else 1
@@ -207,12 +207,12 @@ class Supervisor:
         self._must_pause = True
         try:
             self._log.write("error", "internal_error", f"internal error, going on: {error!r}")
-        except Exception:  # noqa: S110  MemoryError: also to say so takes memory
+        except Exception:  # noqa: S110  MemoryError: a log line takes memory, too
             pass
 
     def _leave_message(self) -> None:
         path = self._config.termination_log
-        if path and (path != TERMINATION_LOG or os.path.exists(path)):  # mostly there is none
+        if path and (path != TERMINATION_LOG or os.path.exists(path)):  # mostly it does not exist
             from rebound import assembly
 
             assembly.leave_message(path, self._service.explain_end(time.monotonic()), self._log)
@@ -229,13 +229,13 @@ class Supervisor:
     def _take_signal(self, signal: Signal) -> None:
         signo = signal.signo
         if signo == signals.SIGCHLD and signal.code > 0:  # CLD_*: from the kernel (sigaction(2))
-            # Only a hint, since pending SIGCHLDs are merged: all that ended are asked for.
+            # Only a hint, as the kernel merges pending SIGCHLDs: ask for every child that ended.
             self._children.is_reaping_due = True
             for part in self._parts:
                 part.child_changed()
             return
         if signo in (signals.SIGPIPE, signals.SIGXFSZ) and signal.pid == self._own_pid:
-            return  # our own log line found no reader or no room; blocked signals are queued
+            return  # our own log line found no reader or no room; as it is blocked, it came here
         if signo == signals.SIGCONT and any(part.continued() for part in self._parts):
             return
         by_terminal = signal.code == linux.SI_KERNEL and self._incoming.may_be_of_terminal(signo)
@@ -245,7 +245,7 @@ class Supervisor:
             signo,
             signal.value,
             by_terminal=by_terminal,
-            # A shell that is hung up passes SIGHUP on by kill(2); then the terminal is gone.
+            # After a hang-up a shell passes SIGHUP on by kill(2); then the terminal is gone.
             hung_up=signo == signals.SIGHUP and (by_terminal or self._terminal.is_gone()),
             delivered=by_terminal and self._command.got_from_terminal(signo),
         )
@@ -263,7 +263,7 @@ class Supervisor:
         return self._service.step(event, time.monotonic())
 
     def _act(self, action: events.Action) -> events.Event | None:
-        """Carry out one action; return the event that it led to at once, if any."""
+        """Carry out one action; return its answer if that is known at once."""
         return self._actions[type(action)](action)
 
     def _say(self, action: events.Say) -> None:

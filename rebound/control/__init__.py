@@ -1,1 +1,1 @@
-"""The socket for `--status` and `--restart-now`: its server, and the client."""
+"""The socket for `--status` and `--restart-now`: server and client."""

@@ -1,4 +1,4 @@
-"""`rebound --status` and `rebound --restart-now`: the other end of `control`."""
+"""The client: `rebound --status` and `rebound --restart-now`."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ NONE_FOUND = 3
 """As in systemctl status: the unit is not active."""
 
 _PATIENCE, _PATIENCE_IN_ALL = 5, 20
-"""Seconds for one answer to `status`, and for those of all."""
+"""Seconds for one answer to `status`, and for all answers together."""
 
 _FOR_EVER = None
-"""A restart takes as long as it takes."""
+"""The patience for a restart, which may take any time."""
 
 _MOST_SOCKETS = 500
-"""How many are asked; who owns the directory may have filled it."""
+"""The most sockets that are asked: the owner of the directory may have filled it."""
 
 _SO_RCVTIMEO, _SO_SNDTIMEO = 20, 21  # socket(7); the module has no names for them
 
 _LONGEST_ANSWER = 1 << 16
-"""In bytes; the longest of ours has a status of 4 kB, each byte of it as six (`\\u00e9`)."""
+"""Bytes.  Our longest answer has a status text of 4 kB, with six for each byte (`\\u00e9`)."""
 
 _CLOSED = "it has closed the connection"
 _UNREADABLE = "its answer cannot be read"
 
 
 class Unclear(Exception):
-    """It has to be said which rebound is meant; the text says how."""
+    """The user has to say which rebound he means; the text says how."""
 
 
 class NoAnswer(Exception):
@@ -50,13 +50,13 @@ class NoAnswer(Exception):
 
 
 class NotForUs(NoAnswer):
-    """A rebound is another user's."""
+    """The rebound belongs to another user."""
 
 
 def show_status(directory: str, pid: int | None, *, as_json: bool) -> tuple[str, int]:
-    """Ask all living rebounds, or one; give the text to print, and the exit status.
+    """Ask all running rebounds, or one; return the text to print, and the exit status.
 
-    Works in the directory from then on.  Raises `Unclear` if there are too many.
+    Changes the working directory to `directory`.  Raises `Unclear` if there are too many.
     """
     answers = []
     for name, answer in _ask_all(directory, pid):
@@ -78,11 +78,11 @@ def show_status(directory: str, pid: int | None, *, as_json: bool) -> tuple[str,
 
 
 def restart_now(directory: str, pid: int | None, *, as_json: bool) -> tuple[str, int]:
-    """Have one rebound start its command anew, and wait for that.
+    """Have one rebound restart its command, and wait; return as `show_status` does.
 
-    Works in the directory from then on.  Raises `Unclear` if there are several.
+    Changes the working directory to `directory`.  Raises `Unclear` if there are several.
     """
-    # Those that do not answer are there, too: the one that is asked to restart says why.
+    # Rebounds that do not answer count, too: the request to restart then says why.
     living = [name for name, answer in _ask_all(directory, pid) if answer]
     if not living:
         return _none_found(directory, pid, as_json=as_json), NONE_FOUND
@@ -121,11 +121,11 @@ def _shown(value: object) -> object:
 
 
 def _ask_all(directory: str, pid: int | None) -> list[tuple[str, dict[str, Any] | NoAnswer]]:
-    """Ask each for its status, by the name of its socket; the answer of no rebound is empty."""
+    """Return each socket's name and answer; no rebound's own answer is empty."""
     end = time.monotonic() + _PATIENCE_IN_ALL
     answers = [(name, _ask_one(name, end)) for name in _living(directory, pid, end)]
-    # In one PID namespace there are no two of one pid.  If one answers, that of another user is
-    # in another container.
+    # One PID namespace has no two rebounds with one pid.  If one answers, that of another user
+    # is in another container.
     known = {pid_in(name) for name, answer in answers if isinstance(answer, dict) and answer}
     return [
         (name, answer)
@@ -145,13 +145,13 @@ def _ask_one(name: str, end: float) -> dict[str, Any] | NoAnswer:
 
 
 def _living(directory: str, pid: int | None, end: float) -> list[str]:
-    """List the names of sockets, by pid; remove those of rebounds that were killed.
+    """Return the names of the sockets, by pid; remove those of rebounds that were killed.
 
-    Raises `Unclear` for too many.
+    Raises `Unclear` if there are too many.
     """
     try:
-        # In another user's directory every path may change its meaning from one call to the
-        # next.  From here on nothing outside of it is asked, or removed.
+        # Another user may change every path in his directory from one call to the next.  From
+        # here on we ask and remove nothing outside of it.
         os.chdir(directory)
         names = os.listdir()
     except OSError:
@@ -170,7 +170,7 @@ def _living(directory: str, pid: int | None, end: float) -> list[str]:
 
 
 def _ask(name: str, request: str, patience: float | None) -> dict[str, Any]:
-    """Give the answer; an empty one from a rebound that is none of ours.
+    """Return the answer; an empty one if the rebound is not in our PID namespace.
 
     Containers with a run directory in common see each other's sockets, and each has a PID 1.
     Raises `NoAnswer`.
@@ -178,7 +178,7 @@ def _ask(name: str, request: str, patience: float | None) -> dict[str, Any]:
     end = None if patience is None else time.monotonic() + patience
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
-        # Not Python's timeout, with which connect(2) would not wait for room in the backlog.
+        # With Python's own timeout connect(2) would not wait for room in the backlog.
         socket.setsockopt(_socket.SOL_SOCKET, _SO_SNDTIMEO, _timeval(patience or _PATIENCE))
         socket.connect(name)
         server, uid = peer(socket)
@@ -186,7 +186,7 @@ def _ask(name: str, request: str, patience: float | None) -> dict[str, Any]:
             return {}
         if os.geteuid() and not processes.is_root_or_us(uid):
             raise NotForUs("the socket is another user's")
-        # The one file leaves SIGPIPE as it is; a connection may be closed in this moment.
+        # The one file leaves SIGPIPE as it is, and the connection may close at this moment.
         socket.sendall(request.encode() + b"\n", _socket.MSG_NOSIGNAL)
         return read_answer(_receive_line(socket, end))
     except BlockingIOError:
@@ -202,13 +202,13 @@ def _ask(name: str, request: str, patience: float | None) -> dict[str, Any]:
 
 
 def read_answer(line: bytes) -> dict[str, Any]:
-    """Return the fields of a status, whoever has written the line.
+    """Return the fields of a status; any process may have written the line.
 
-    Raises `NoAnswer` with the error that it tells, or because it is no answer.
+    Raises `NoAnswer` with the error in the line, or because the line is not an answer.
     """
     try:
         answer = json.loads(line.decode(), parse_constant=_refuse)
-    except (ValueError, RecursionError):  # more digits, or deeper, than Python reads
+    except (ValueError, RecursionError):  # also for more digits or depth than Python reads
         raise NoAnswer(_UNREADABLE) from None
     if isinstance(answer, dict):
         error = answer.get("error")
@@ -224,13 +224,13 @@ def _refuse(constant: str) -> None:
 
 
 def _timeval(seconds: float) -> bytes:
-    # struct timeval, two longs: 64 bits each.  Zeros would mean for ever.
+    # struct timeval, two longs of 64 bits each.  Zeros would mean for ever.
     whole, rest = divmod(max(1, round(seconds * 1_000_000)), 1_000_000)
     return whole.to_bytes(8, sys.byteorder) + rest.to_bytes(8, sys.byteorder)
 
 
 def _receive_line(socket: _socket.socket, end: float | None) -> bytes:
-    """Receive until the time `end`, however it comes.  Raises `BlockingIOError` then."""
+    """Receive a line in any pieces.  Raises `BlockingIOError` at the time `end`."""
     data = b""
     while not data.endswith(b"\n"):
         if end is not None:

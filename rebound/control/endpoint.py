@@ -1,4 +1,4 @@
-"""The socket of this rebound, from the first start to the end; its server is loaded on demand."""
+"""Our own socket, from the first start to the end; it loads its server on demand."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Endpoint(Part):
-    """Takes whoever asks.  `describe` gives the fields of an answer.
+    """Accepts clients.  `describe` returns the fields of an answer.
 
-    Raises `OSError` where the socket cannot be made: a read-only root, another user's
+    Raises `OSError` if the socket cannot be made: a read-only root, another user's
     directory, no descriptor left.
     """
 
@@ -51,18 +51,18 @@ class Endpoint(Part):
             self._control.close()
             self._control = None
         if self._socket:
-            # The spare descriptor of `control` is one of the same socket.
+            # The spare descriptor of `Control` belongs to the same socket.
             self._loop.ignore(self._socket.fd)
             self._socket.close()
             self._socket = None
 
     def _serve(self) -> None:
-        """Take the clients that wait, or close the socket: the loop must not spin."""
+        """Accept the clients that wait, or close the socket: the loop must not spin."""
         if not self._socket:
             return
         try:
             served = self._server(self._socket.fd).accept()
-        except (ImportError, OSError):  # not even a descriptor to load it
+        except (ImportError, OSError):  # no descriptor even for loading it
             served = False
         if not served:
             self._log.write("error", "no_control", "no descriptor left, --status ends here")

@@ -1,7 +1,7 @@
-"""The socket RUN_DIRECTORY/PID.sock, at which `rebound --status` finds a living rebound.
+"""The socket RUN_DIRECTORY/PID.sock, where `rebound --status` finds a running rebound.
 
 Containers that share the directory each have a PID 1: the second takes PID-2.sock, and so on.
-Only to listen takes little: what serves the clients, `control`, is loaded with the first.
+Listening alone takes little: the first client loads `server`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rebound.kernel import libc, linux
 _BACKLOG = 16
 
 _MOST_NAMES = 64
-"""How many rebounds of one pid may share a directory."""
+"""The most rebounds with one pid that may share a directory."""
 
 _SUFFIX = ".sock"
 _MOST_DIGITS = 10
@@ -24,14 +24,14 @@ _S_IFMT, _S_IFSOCK = 0o170000, 0o140000  # inode(7)
 class RunSocket:
     """Our own listening socket.
 
-    Under its name it is only ever seen listening: it is bound to another one first.  Raises
-    `OSError` where it cannot be made: a read-only root, another user's directory.
+    It is bound to another name first: under its own name it always listens.  Raises `OSError`
+    if it cannot be made: a read-only root, another user's directory.
     """
 
     def __init__(self, directory: str) -> None:
         self.fd = -1
-        # In one thread nobody else is concerned by the mask: it makes the socket 0600 from
-        # the beginning.
+        # The mask makes the socket 0600 from the beginning.  We have one thread: no other
+        # one sees it.
         mask = os.umask(0o022)
         try:
             linux.make_directory(directory)
@@ -41,9 +41,9 @@ class RunSocket:
             os.umask(mask)
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the socket."""
         try:
-            # Another rebound may have taken the name, one of another PID namespace.
+            # A rebound of another PID namespace may have taken the name.
             is_ours = os.stat(self._path).st_ino == self._inode
         except OSError:
             is_ours = False
@@ -52,11 +52,11 @@ class RunSocket:
         linux.close(self.fd)
 
     def _listen(self, directory: str) -> tuple[str, int]:
-        """Return the path that was free, and the inode."""
+        """Listen; return the path that was free, and the inode."""
         fd = libc.unix_socket()
         unfinished = ""
         try:
-            # Two PID 1 must not meet here either.  The kernel numbers the open sockets.
+            # Two rebounds with PID 1 must not meet here either.  The kernel numbers open sockets.
             path = f"{directory}/.{os.fstat(fd).st_ino:x}"
             libc.bind(fd, path)
             unfinished = path
@@ -73,7 +73,7 @@ class RunSocket:
 
 
 def _take_name(unfinished: str, directory: str) -> str:
-    """Rename the socket to the first name that is free, or that of a rebound that was killed."""
+    """Rename the socket to the first name that is free, or whose rebound was killed."""
     pid = os.getpid()
     for number in range(1, _MOST_NAMES + 1):
         name = f"{pid}-{number}" if number > 1 else str(pid)
@@ -85,7 +85,7 @@ def _take_name(unfinished: str, directory: str) -> str:
 
 
 def pid_in(name: str) -> int | None:
-    """Return the pid in the name of a socket, None if it is no such name."""
+    """Return the pid in the name of a socket; None if it is not such a name."""
     words = name.removesuffix(_SUFFIX).split("-")
     if not name.endswith(_SUFFIX) or len(words) > 2 or not all(map(is_pid, words)):
         return None
@@ -93,18 +93,18 @@ def pid_in(name: str) -> int | None:
 
 
 def is_pid(word: str) -> bool:
-    """Whether this is a number from 1 that a pid may be, written as we write it."""
+    """Return whether a word can be a pid: a number from 1, written as we write it."""
     is_number = word.isascii() and word.isdecimal() and len(word) <= _MOST_DIGITS
     return is_number and not word.startswith("0")
 
 
 def _rename_if_free(path: str, new: str) -> bool:
-    """Rename a file of our own; return False if the new name is taken, which rename(2) ignores.
+    """Rename our own file; return False if the new name is taken, which rename(2) ignores.
 
     Raises `OSError`.
     """
     try:
-        # Sockets may be linked, by their owner even with fs.protected_hardlinks (proc(5)).
+        # Their owner may link sockets even with fs.protected_hardlinks (proc(5)).
         os.link(path, new, follow_symlinks=False)
     except FileExistsError:
         return False
@@ -120,22 +120,22 @@ def _rename_if_free(path: str, new: str) -> bool:
 def _remove(path: str) -> None:
     try:
         os.unlink(path)
-    except OSError:  # ENOENT; EROFS, EACCES: it stays, and is found to be stale
+    except OSError:  # ENOENT; EROFS, EACCES: it stays, and `is_stale` finds it
         pass
 
 
 def remove_if_stale(path: str) -> bool:
     """Remove the socket of a rebound that was killed; return whether it is one.
 
-    It is looked at once more under another name.  Between a look and the removal another
-    rebound may have found it stale, too, removed it, and taken the name.
+    It looks once more under another name: between the first look and the removal another
+    rebound may have found the socket stale, too, removed it, and taken the name.
     """
     if not is_stale(path):
         return False
     aside = os.path.join(os.path.dirname(path), f".{os.getpid()}~")
     try:
         os.rename(path, aside)
-    except OSError:  # ENOENT: gone; EACCES, EROFS: it stays, but nobody is there
+    except OSError:  # ENOENT: gone; EACCES, EROFS: it stays, but nobody listens
         return True
     if is_stale(aside):
         _remove(aside)
@@ -149,18 +149,18 @@ def remove_if_stale(path: str) -> bool:
 
 
 def is_stale(path: str) -> bool:
-    """Whether this is the socket of a rebound that was killed: nobody listens any more."""
+    """Return whether this is the socket of a rebound that was killed: nobody listens."""
     if not is_socket(path):
         return False
     try:
         fd = libc.unix_socket()
-    except OSError:  # EMFILE: not known
+    except OSError:  # EMFILE: we cannot know
         return False
     try:
         libc.connect(fd, path)
     except ConnectionRefusedError:
         return True
-    except OSError:  # EAGAIN: somebody listens who is busy; EACCES; ENOENT
+    except OSError:  # EAGAIN: a busy rebound listens; EACCES; ENOENT
         pass
     finally:
         linux.close(fd)
@@ -168,7 +168,7 @@ def is_stale(path: str) -> bool:
 
 
 def is_socket(path: str) -> bool:
-    """Whether this is a socket, and no symbolic link to one."""
+    """Return whether this is a socket, not a symbolic link to one."""
     try:
         return os.lstat(path).st_mode & _S_IFMT == _S_IFSOCK
     except OSError:

@@ -1,8 +1,8 @@
 """Serves the socket for status and control, one request a connection.
 
 A client sends a line, `status` or `restart`, and gets one JSON object in a line: the status
-(after `restart`, that of the new run), or `{"error": "…"}`.  Whoever is slow, silent, too
-many or a stranger costs nothing but the own connection.
+(after `restart`, that of the new run), or `{"error": "…"}`.  A client that is slow, silent,
+one too many or a stranger loses its own connection, and disturbs nothing else.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 _LONGEST_REQUEST = 64
 _MOST_CLIENTS = 8
-"""How many connections may at the same time be without a request; or wait for a restart."""
+"""The most connections without a request at a time, and the most that wait for a restart."""
 
 _BATCH = 16
-"""How many connections are accepted before anything else is looked at again."""
+"""The most connections that are accepted before other events get their turn."""
 
 _UCRED_SIZE = 12  # struct ucred: pid, uid, gid (unix(7))
 
@@ -43,9 +43,9 @@ class Client:
 
 
 class Control:
-    """Serves the clients of the listening socket `listener`, in the loop of all else.
+    """Serves the clients of the listening socket `listener`, in rebound's one loop.
 
-    `status` gives the fields of an answer.  Raises `OSError` without a free descriptor.
+    `status` returns the fields of an answer.  Raises `OSError` without a free descriptor.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Control:
             self._spare = -1
 
     def answer_restart(self, action: events.RestartAnswered) -> None:
-        """Tell those who asked for a restart that it was made, or why not."""
+        """Tell the clients that requested a restart that it was made, or why not."""
         for client in list(self._clients.values()):
             if client.awaits_restart:
                 error = action.error
@@ -81,15 +81,15 @@ class Control:
     # --- Connections ----------------------------------------------------------------
 
     def accept(self) -> bool:
-        """Take the connections that wait; False if that is impossible for good."""
+        """Accept the connections that wait; return False if that can never work again."""
         for _ in range(_BATCH):
             try:
                 socket = _accept(self._listener)
             except BlockingIOError:
                 break
             except OSError:
-                # EMFILE, ENFILE: the connection would wait, and the loop spin.  With the
-                # spare descriptor it can be accepted, and refused.
+                # EMFILE, ENFILE: the connection would wait, and the loop spin.  The spare
+                # descriptor lets us accept it, and close it.
                 return self._refuse()
             self._take(socket)
         return True
@@ -100,7 +100,7 @@ class Control:
             self._spare = -1
         try:
             linux.close(_accept(self._listener).detach())
-        except BlockingIOError:  # who waited has gone meanwhile (ECONNABORTED)
+        except BlockingIOError:  # the client has gone meanwhile (ECONNABORTED)
             pass
         except OSError:
             return False
@@ -122,10 +122,10 @@ class Control:
             linux.close(socket.detach())
             return
         self._clients[socket.fileno()] = client
-        self._read(client)  # as a rule the request is there already
+        self._read(client)  # mostly the request is there already
 
     def _make_room(self) -> None:
-        """Drop the oldest connection without a request if there are too many."""
+        """If too many connections have no request, drop the oldest one."""
         silent = [client for client in self._clients.values() if not client.awaits_restart]
         if len(silent) >= _MOST_CLIENTS:
             self._drop(silent[0])
@@ -148,10 +148,10 @@ class Control:
         client.request += received
         request, newline, _ = client.request.partition(b"\n")
         if client.awaits_restart and not received:
-            # It has no more to say, and may still listen (shutdown(2)).
+            # It sends no more, but may still wait for the answer (shutdown(2)).
             self._loop.ignore(client.socket.fileno())
         elif not received or client.awaits_restart or len(client.request) > _LONGEST_REQUEST:
-            self._drop(client)  # it has gone, or says more than there is to say
+            self._drop(client)  # it has gone, or has sent more than a request
         elif newline:
             self._handle(client, request)
 
@@ -169,7 +169,7 @@ class Control:
 
     def _answer(self, client: Client, fields: dict[str, object]) -> None:
         try:
-            # Shorter than any socket's buffer; who has filled that gets a part of it.
+            # Shorter than any socket's buffer; a client that has filled that gets only a part.
             client.socket.send(to_json(fields).encode() + b"\n", _socket.MSG_NOSIGNAL)
         except OSError:
             pass
@@ -177,20 +177,20 @@ class Control:
 
 
 def _accept(listener: _socket.socket) -> _socket.socket:
-    # Both halves of `socket.accept`, of which the module `socket` has one in Python.
+    # This is `socket.accept` without the module `socket`, whose half is in Python.
     fd, _address = listener._accept()  # type: ignore[attr-defined]
     return _socket_of(fd)
 
 
 def _socket_of(fd: int) -> _socket.socket:
-    # Told what it is, it need not ask the kernel, which may fail.
+    # We say what kind it is, so that it need not ask the kernel, which may fail.
     return _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
 
 
 def peer(socket: _socket.socket) -> tuple[int, int]:
-    """Give pid and effective uid with which the peer has connected, or has begun to listen.
+    """Return pid and effective uid of the peer when it connected, or began to listen.
 
-    The pid is 0 if the peer is not in our PID namespace nor below it (pid_namespaces(7)).
+    The pid is 0 if the peer is neither in our PID namespace nor below it (pid_namespaces(7)).
     """
     credentials = socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _UCRED_SIZE)
     pid, uid = (int.from_bytes(credentials[at : at + 4], sys.byteorder) for at in (0, 4))

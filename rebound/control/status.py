@@ -1,4 +1,4 @@
-"""What `rebound --status` tells of a service: as fields for programs, as a table for people."""
+"""The status of a service: fields for programs, a table for people."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "status": (*_TEXT, _NONE),
     "adopted": _COUNT,
 }
-"""The names of what `describe` gives, and the types; numbers are from 0."""
+"""The names and types of the fields that `describe` returns; numbers are from 0."""
 
 _HIGHEST = 1e15
-"""Beyond any number of ours; floats tell whole numbers apart up to here."""
+"""More than any number of ours; up to here a float holds every whole number."""
 
 
 def is_well_formed(fields: Mapping[str, object]) -> bool:
-    """Whether these are fields as `describe` gives them; there may be others, of a later one."""
+    """Return whether these are fields of `describe`; a later version may add others."""
     return all(name in fields and _fits(fields[name], types) for name, types in FIELDS.items())
 
 
@@ -72,7 +72,7 @@ def _fits(value: object, types: tuple[type, ...]) -> bool:
 def describe(
     service: Service, command: str, pid: int, child_pid: int | None, adopted: int
 ) -> dict[str, object]:
-    """Give the fields; their names are documented in the README, and stay."""
+    """Return the fields; the README documents their names, which stay."""
     now = time.monotonic()
     wall = time.time() - now
     next_start = service.timers.time_of(BackoffOver)
@@ -99,7 +99,7 @@ def describe(
 
 
 def state_word(fields: Mapping[str, object]) -> str:
-    """Give the state for people: `RUNNING`, `RESTARTING (hung)`, `RUNNING (not ready)`."""
+    """Return the state for people: `RUNNING`, `RESTARTING (hung)`, `RUNNING (not ready)`."""
     state = str(fields["state"])
     if fields["ending"] and state not in (STOPPING, DRAINING, KILLING, ENDED):
         return f"{state} ({fields['ending']})"
@@ -107,7 +107,7 @@ def state_word(fields: Mapping[str, object]) -> str:
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:
-    """Give a table with a head, a line for each rebound."""
+    """Return a table: a head, and a line for each rebound."""
     cells = [list(_HEADS), *(_row(fields) for fields in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = (

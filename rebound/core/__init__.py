@@ -1,1 +1,1 @@
-"""What rebound decides: pure, and importing nothing but itself."""
+"""Rebound's decisions: pure modules that import only each other."""

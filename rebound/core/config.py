@@ -1,4 +1,4 @@
-"""What can be set, as one validated value; and how its parts are written as text."""
+"""All settings as one validated value, and the parsers of their text."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ VERBOSITIES = ("quiet", "normal", "verbose")
 LOG_FORMATS = ("text", "json")
 
 TERMINATION_LOG = "/dev/termination-log"
-"""Where Kubernetes looks for a message; the runtime makes the file, if at all."""
+"""Kubernetes looks for a message here.  Only the runtime makes this file."""
 
 _LOWEST_OOM_SCORE_ADJ, _HIGHEST_OOM_SCORE_ADJ = -1000, 1000  # proc(5)
 
 _LONGEST_TIME = 1e24
-"""Seconds: as many as the command line can say.  They can still be added to, and counted in
-microseconds; a much longer whole number fits in no float."""
+"""Seconds: the most that the command line can say.  A float can still add to them, and count
+them in microseconds.  A much larger whole number fits in no float."""
 
 _NEVER_A_STOP = (
     signals.SIGKILL,
@@ -42,23 +42,23 @@ _UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0))
 class Config(Record):
     """All settings of one supervised command.  Times are in seconds.
 
-    Raises `ValueError` for a value that is not allowed, which names field, value and what
-    is; and `TypeError` for an unknown field.
+    Raises `ValueError` for a value that is not allowed; its text names the field, the value
+    and the allowed values.  Raises `TypeError` for an unknown field.
 
     restart: str = 'on-failure'
         When to restart: 'on-failure', 'always' (also after exit status 0) or 'never'.
     max_restarts: int = 0
-        Give up after so many restarts; 0 = never give up.
+        Give up after this many restarts; 0 = never give up.
     max_restarts_window: float | None = None
-        Seconds.  Count only the restarts within so long; None = all of them.
+        Seconds.  Count only the restarts within this time; None = all of them.
     restart_delay: float = 0.0
-        Seconds.  Wait so long before every restart.
+        Seconds.  Wait this long before every restart.
     burst: int = 5
-        So many rapid failures in a row, and restarts are delayed from then on; 0 = never.
+        Delay restarts from this many rapid failures in a row on; 0 = never.
     max_delay: float = 60.0
         Seconds.  The back-off's upper bound: 1 s at first, doubling up to this.
     reset_after: float = 10.0
-        Seconds.  A run of at least so long is no rapid failure, and forgets the earlier ones.
+        Seconds.  A run of at least this time is not a rapid failure, and resets their count.
     success: StatusSet = StatusSet(codes=frozenset(), signals=frozenset())
         Ends that count as exit status 0; rebound's own status is then 0 too.
     no_restart: StatusSet = StatusSet(codes=frozenset(), signals=frozenset())
@@ -72,48 +72,48 @@ class Config(Record):
     fresh: bool = False
         Before each restart, ask what the last run left behind to stop, and SIGKILL it after 10 s.
     rewrite: tuple[tuple[int, int], ...] = ()
-        (from, to) pairs of signals' numbers: send `to` instead of `from`; 0 = send nothing.
+        (from, to) pairs of signal numbers: send `to` instead of `from`; 0 = send nothing.
     stop_signals: frozenset[int] = frozenset()
-        The signals' numbers that begin the shutdown besides SIGTERM and SIGINT.
+        The numbers of the signals that begin the shutdown besides SIGTERM and SIGINT.
     drain_signal: int | None = None
-        The signal's number that adopted processes are sent at shutdown; None = what the
-        command was sent, but SIGTERM instead of a hang-up, or of a signal that only
-        stop_signals makes a stop.
+        The number of the signal that adopted processes get at shutdown.  None = the signal that
+        the command got, but SIGTERM instead of a hang-up, or of a signal that only stop_signals
+        makes a stop.
     stop_timeout: float | None = None
-        Seconds.  SIGKILL what is left so long after the shutdown began; None = never after a
+        Seconds.  SIGKILL what is left this long after the shutdown began.  None = never after a
         signal, and after 30 s when the command ended by itself.
     parent_death_signal: int | None = None
-        The signal's number that rebound gets when its own parent dies; None = none.
+        The number of the signal that rebound gets when its own parent dies; None = no signal.
     watchdog: float | None = None
-        Seconds.  Give each run a NOTIFY_SOCKET, and count it as hung when no keep-alive comes
-        for so long (sd_notify(3)); None = no socket, no watchdog.
+        Seconds.  Give each run a NOTIFY_SOCKET, and count the run as hung when no keep-alive
+        comes for this long (sd_notify(3)); None = no socket, no watchdog.
     notify: bool = False
         Tell the service manager at our own NOTIFY_SOCKET when the command is ready.
     health_command: str = ''
-        What /bin/sh runs to find out whether the command is healthy; empty = nothing.
+        The shell command that finds out whether the command is healthy; empty = no checks.
     health_interval: float = 30.0
         Seconds from the start, and from the end of each check, to the next one.
     health_timeout: float = 30.0
-        Seconds.  A check that takes longer is killed, and has failed.
+        Seconds.  A check that takes longer is killed, and counts as failed.
     health_start_period: float = 0.0
-        Seconds.  Failures of checks begun so soon after the start do not count, until one
-        succeeds.
+        Seconds from the start.  Failures of checks that began within this time do not count,
+        until a check succeeds.
     health_retries: int = 3
-        So many failures in a row make the command unhealthy.
+        This many failures in a row make the command unhealthy.
     oom_score_adj: int | None = None
-        From -1000 to 1000: how much rather than others the out-of-memory killer takes the
-        command (proc(5)); None = as rebound itself.
+        From -1000 to 1000: the higher, the sooner the out-of-memory killer takes the command
+        (proc(5)); None = as rebound itself.
     run_directory: str = ''
-        Where the socket for status and control is made, and with a watchdog the NOTIFY_SOCKET;
-        empty = no such socket, and an abstract one for the watchdog.
+        The directory for the socket for status and control, and with a watchdog for the
+        NOTIFY_SOCKET.  Empty = no such socket, and an abstract one for the watchdog.
     termination_log: str = ''
-        The file that tells why rebound ended with a status other than 0; empty = none.
+        The file for the reason why rebound ended with a status other than 0; empty = none.
     log_format: str = 'text'
-        'text', or 'json': an object a line.
+        'text', or 'json': one object a line.
     log_file: str = ''
         The file that the log is appended to; empty = stderr.
     log_reopen: bool = False
-        Open log_file again at each SIGHUP, which is forwarded all the same.
+        Open log_file again at each SIGHUP.  The command still gets the signal.
     verbosity: str = 'normal'
         'quiet' (errors only), 'normal' or 'verbose'.
     """
@@ -161,7 +161,7 @@ class Config(Record):
 
     @property
     def is_plain(self) -> bool:
-        """Whether a run needs no watch, and nothing beside its process."""
+        """Whether a run needs only its process: no watch, and no group of its own."""
         asks = self.watchdog is not None or self.health_command or self.notify
         return not (asks or self.in_own_group)
 
@@ -201,9 +201,9 @@ def _is_signal(value: object) -> bool:
 
 
 def can_mean_stop(value: object) -> bool:
-    """Whether it is a signal that may begin the shutdown: those with another meaning may not.
+    """Return whether this is a signal that may begin the shutdown.
 
-    KILL and STOP cannot be caught, CHLD tells of children, the others are job control's.
+    KILL and STOP cannot be caught, CHLD tells of children, the others belong to job control.
     """
     return _is_signal(value) and value not in _NEVER_A_STOP
 
@@ -233,7 +233,7 @@ def _is_status_set(value: object) -> bool:
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Whether it can be handed to the system: no NUL in it, and nothing that has no bytes."""
+    """Return whether the system can take this text: no NUL, and only what can be encoded."""
     if not isinstance(value, str):
         return False
     try:
@@ -312,7 +312,7 @@ _RULES: dict[str, Rule] = {
     "log_reopen": _FLAG,
     "verbosity": _choice(VERBOSITIES),
 }
-"""For each field what is allowed, in words and as a test."""
+"""The allowed values of each field, in words and as a test."""
 
 
 # --- How values are written as text -----------------------------------------------------
@@ -339,7 +339,7 @@ def parse_period(text: str) -> float:
 
 def _is_decimal(text: str) -> bool:
     # float() alone also takes "nan", "1e9", "1_0" and "-1".
-    # Nor is anything gained by numbers so long that they become infinite.
+    # A longer number could become infinite.
     return text.isascii() and len(text) <= 20 and text.replace(".", "", 1).isdecimal()
 
 
@@ -377,7 +377,7 @@ def parse_oom_score_adj(text: str) -> int:
 
 
 def parse_rate(text: str) -> tuple[int, float | None]:
-    """Read `N` or `N/TIME`, a number in all or within the last TIME."""
+    """Read `N` or `N/TIME`: a number in all, or within the last TIME."""
     count, slash, window = text.partition("/")
     return parse_count(count), parse_duration(window) if slash else None
 

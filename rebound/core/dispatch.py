@@ -1,4 +1,4 @@
-"""The one way in which an event becomes actions, and their answers events."""
+"""The one way from an event to its actions, and from their answers to events."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def dispatch(
     act: Callable[[Action], Event | None],
     survive: Callable[[Exception], None],
 ) -> None:
-    """Step an event, carry out what follows, step each answer, until nothing more follows.
+    """Step an event, carry out its actions, step each answer, until no answer is left.
 
-    `step` or `act` may raise by a mistake of ours.  `survive` is told, and all else goes on:
-    neither the later actions nor the other answers are lost.
+    `step` or `act` may raise by a mistake of ours.  `survive` gets the exception, and all else
+    goes on: the later actions are carried out, and the other answers are stepped.
     """
     events = [first]
-    for event in events:  # which grows meanwhile
+    for event in events:  # the list grows meanwhile
         try:
             actions = step(event)
         except Exception as error:

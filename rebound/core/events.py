@@ -1,4 +1,4 @@
-"""What can happen to the service, and what it may want done: the words of `Service.step`."""
+"""The events that `Service.step` takes, and the actions that it returns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Event(Record):
     """Something that happened."""
 
     waits_for_others = False
-    """Whether it is a timer that measures what others do: it begins anew after a pause."""
+    """Whether this is a timer that measures other processes: it begins anew after a pause."""
 
 
 class Begin(Event):
@@ -35,27 +35,27 @@ class Started(Event):
 
 
 class ForkFailed(Event):
-    """The system had no process, memory or descriptor to spare: worth another try."""
+    """The system had no free process, memory or descriptor: another try may succeed."""
 
     error: str
 
 
 class ExecFailed(Event):
-    """The command could not be executed; `status` is what a shell would show for it."""
+    """The command could not be executed.  `status` is as a shell would show it."""
 
     error: str
     status: ExitStatus
 
 
 class Exited(Event):
-    """A child ended, and has been reaped.  As an event: that child was the command."""
+    """A child ended, and has been reaped.  As an event it means the command."""
 
     pid: int
     status: ExitStatus
     max_rss: int = 0
     """The peak of its resident memory, in KiB (getrusage(2); at least rebound's own)."""
     out_of_memory: bool = False
-    """Whether it was the kernel's out-of-memory killer."""
+    """Whether the kernel's out-of-memory killer ended it."""
 
 
 class StopRequested(Event):
@@ -66,14 +66,14 @@ class StopRequested(Event):
 
 
 class SignalReceived(Event):
-    """Any other signal.  `value` is that of sigqueue(3), None for a plain kill(2)."""
+    """Any other signal.  `value` comes from sigqueue(3); None for a plain kill(2)."""
 
     signo: int
     value: int | None = None
 
 
 class ChildrenReaped(Event):
-    """Adopted processes ended; the processes that they leave behind are adopted now."""
+    """Adopted processes ended; rebound has now adopted their children."""
 
 
 class NoChildren(Event):
@@ -81,15 +81,15 @@ class NoChildren(Event):
 
 
 class NoneKillable(Event):
-    """No child is left but those that rebound may not signal (EPERM)."""
+    """Only children are left that rebound may not signal (EPERM)."""
 
 
 class FiltersSpared(Event):
-    """Some adopted processes of the command's session were not asked to stop yet."""
+    """Some adopted processes in the command's session have not been asked to stop yet."""
 
 
 class NoneAdopted(Event):
-    """No child is left but those that rebound has started itself."""
+    """Only children are left that rebound has started itself."""
 
 
 class SignalRefused(Event):
@@ -97,7 +97,7 @@ class SignalRefused(Event):
 
 
 class RestartRequested(Event):
-    """Somebody with the right to do so asks for a new run; answered by RestartAnswered."""
+    """An authorised client asks for a new run; answered by RestartAnswered."""
 
 
 class DeadlinePassed(Event):
@@ -109,7 +109,7 @@ class BackoffOver(Event):
 
 
 class StopTimeoutOver(Event):
-    """What is left of the shutdown has had its time."""
+    """The shutdown has had its time."""
 
     waits_for_others = True
 
@@ -121,13 +121,13 @@ class KillDue(Event):
 
 
 class KillOverdue(Event):
-    """What was sent SIGKILL has had its time to be gone."""
+    """The processes that were sent SIGKILL have had their time to end."""
 
     waits_for_others = True
 
 
 class FiltersDue(Event):
-    """What the command's session left behind has had its time to end by itself."""
+    """The processes left in the command's session have had their time to end by themselves."""
 
 
 # --- Actions ------------------------------------------------------------------------
@@ -142,13 +142,13 @@ class Start(Action):
 
     restarts: int
     last_exit: str = ""
-    """How the last run ended, see `End.label`; empty before the first."""
+    """How the last run ended, see `End.label`; empty before the first end."""
 
 
 class SignalCommand(Action):
     """Send a signal to the command, or to its group if so configured.
 
-    Answered by SignalRefused if that is not permitted, unless the signal is SIGCONT.
+    Answered by SignalRefused if the kernel does not permit it, unless the signal is SIGCONT.
     """
 
     signo: int
@@ -156,15 +156,15 @@ class SignalCommand(Action):
 
 
 class AskAdopted(Action):
-    """Ask each adopted process to stop that has not been asked yet.
+    """Ask each adopted process to stop, unless it has been asked already.
 
-    Each is sent the first of `signo`, SIGTERM and SIGHUP that it does not ignore.  Answered by
-    NoChildren, NoneAdopted or FiltersSpared where that is so.
+    Each gets the first of `signo`, SIGTERM and SIGHUP that it does not ignore.  Answered by
+    NoChildren, NoneAdopted or FiltersSpared if one of them applies.
     """
 
     signo: int
     spare_filters: bool = False
-    """Whether those in the command's session are not asked."""
+    """Whether to leave out those in the command's session."""
 
 
 class SignalChildren(Action):
@@ -174,13 +174,13 @@ class SignalChildren(Action):
 
 
 class KillChildren(Action):
-    """SIGKILL every child; the new names among them are logged.
+    """SIGKILL every child; log the names that are new.
 
-    Answered by NoneKillable if there are some, and none may be killed.
+    Answered by NoneKillable if there are children, and rebound may kill none of them.
     """
 
     why: str
-    """For the log."""
+    """The reason, for the log."""
 
 
 class TellManager(Action):
@@ -190,16 +190,16 @@ class TellManager(Action):
 
 
 class RestartAnswered(Action):
-    """Tell those who requested a restart that it was made, or why not."""
+    """Tell the clients that requested a restart that it was made, or why not."""
 
     error: str = ""
 
 
 class Say(Action):
-    """Tell a fact in the log.
+    """Log a fact.
 
-    `words` is a function of `narrate`, `about` its arguments: they are put into words only if
-    the line is written.
+    `words` is a function of `narrate`, `about` its arguments: it is called only if the line
+    is written.
     """
 
     words: Callable[..., Line]
@@ -207,5 +207,5 @@ class Say(Action):
 
 
 def say(words: Callable[P, Line], *about: P.args, **_named: P.kwargs) -> Say:
-    """Return the action that tells a fact, with its arguments checked by type."""
+    """Return the action that logs a fact; type checkers check the arguments."""
     return Say(words, about)

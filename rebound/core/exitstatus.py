@@ -1,4 +1,4 @@
-"""How a process ended: a value, its shell status, and its words for people."""
+"""How a process ended: its exit status or signal, as a value and as text."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ OWN_ERROR = 125
 HUNG = "hung"
 UNHEALTHY = "unhealthy"
 REQUESTED = "requested"
-"""Why rebound itself ended a run, so that the status is but the answer to its signal."""
+"""Why rebound itself ended a run: the exit status only answers rebound's signal."""
 
 _LABELS = (HUNG, UNHEALTHY)
 
 UNKNOWN = 255
-"""Stands for the status of a command that somebody else has waited for: a failure."""
+"""The exit status assumed for a command that somebody else has waited for: a failure."""
 
 
 class ExitStatus(Record):
-    """Either exited with `code` (0 to 255) or, if `signal` is not 0, killed by that signal."""
+    """Exited with `code` (0 to 255), or, if `signal` is not 0, killed by that signal."""
 
     code: int = 0
     signal: int = 0
@@ -45,7 +45,7 @@ class ExitStatus(Record):
 
     @property
     def shell_status(self) -> int:
-        """What a shell shows as `$?`: the code, or 128 + the signal's number."""
+        """The status that a shell shows as `$?`: the code, or 128 + the signal's number."""
         return 128 + self.signal if self.signal else self.code
 
     @property
@@ -61,14 +61,14 @@ class ExitStatus(Record):
 
 
 class End(Record):
-    """How a run, or the attempt to start one, has ended."""
+    """How a run, or the attempt to start one, ended."""
 
     status: ExitStatus
     cause: str = ""
-    """Why rebound itself has told it to end: HUNG, UNHEALTHY, REQUESTED of `restart`, or empty."""
+    """Why rebound itself has told it to end: HUNG, UNHEALTHY or REQUESTED; else empty."""
     out_of_memory: bool = False
     error: str = ""
-    """Why it could not be executed; empty if it was."""
+    """Why it could not be executed; empty if it could."""
 
     @property
     def label(self) -> str:
@@ -81,17 +81,17 @@ class End(Record):
 class StatusSet(Record):
     """A list of statuses as in `-n 78,SIGQUIT`.
 
-    A number stands for that shell status, so 143 is both `exit 143` and killed by
-    SIGTERM (the meaning of tini's -e); a signal's name only for being killed by it.
+    A number stands for that shell status: 143 is both `exit 143` and killed by SIGTERM, as
+    with tini's -e.  A signal's name stands only for killed by that signal.
     """
 
     codes: frozenset[int] = frozenset()
     signals: frozenset[int] = frozenset()
 
     def __contains__(self, status: ExitStatus) -> bool:
-        """Whether a process that ended so is in the list."""
+        """Return whether the list holds this status."""
         return status.shell_status in self.codes or status.signal in self.signals
 
     def union(self, other: StatusSet) -> StatusSet:
-        """Give the set of what either of the two holds."""
+        """Return the set of all that either of the two holds."""
         return StatusSet(self.codes | other.codes, self.signals | other.signals)

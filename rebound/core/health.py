@@ -1,4 +1,4 @@
-"""The health command: when it runs, and when a run is unhealthy, by the rules of Docker's."""
+"""The health command: when it runs, and when a run is unhealthy, as in Docker."""
 
 from __future__ import annotations
 
@@ -36,31 +36,31 @@ if TYPE_CHECKING:
 STARTING = "starting"
 HEALTHY = "healthy"
 SICK = "unhealthy"
-"""What the checks of a run have found so far."""
+"""The result of a run's checks so far."""
 
 
 class Health:
-    """Counts what the checks of one run after the other have found."""
+    """Counts the failed checks, run after run."""
 
     def __init__(self, config: Config) -> None:
         self.state = STARTING
         self.failures = 0
-        """How many checks have failed in a row, of those that count."""
+        """How many of the checks that count have failed in a row."""
         self.is_checking = False
-        """Whether a check runs; one only, also while a killed one is not gone yet."""
+        """Whether a check runs.  A killed one still counts until it is gone: there is only one."""
         self._config = config
         self._run_began = self._check_began = 0.0
-        self._is_current = False  # the check that runs is one of this run
+        self._is_current = False  # the check that runs belongs to this run
 
     def begin_run(self, now: float) -> None:
-        """Forget what was; a check that still runs is none of the new run's."""
+        """Forget all results.  A check that still runs does not belong to the new run."""
         self.state = STARTING
         self.failures = 0
         self._run_began = now
         self._is_current = False
 
     def begin_check(self, now: float) -> bool:
-        """Whether a check may begin now."""
+        """Begin a check if none runs; return whether it may begin."""
         if self.is_checking:
             return False
         self.is_checking = self._is_current = True
@@ -68,7 +68,7 @@ class Health:
         return True
 
     def end_check(self, passed: bool | None) -> bool:
-        """Take the result, None for none; whether it is one of the present run."""
+        """Take the result (None: no result); return whether it belongs to the present run."""
         is_current, self.is_checking, self._is_current = self._is_current, False, False
         if not is_current or passed is None:
             return is_current
@@ -90,7 +90,7 @@ class HealthChecks(Watch):
 
     pairs = (
         *((RUNNING, event) for event in (CheckDue, CheckTimeoutOver, HealthChecked, HealthUnknown)),
-        # A check that was killed with its run, and is reaped later.
+        # A check that was killed with its run is reaped later.
         (RESTARTING, HealthChecked),
         (CLEARING, HealthChecked),
         (BACKOFF, HealthChecked),
@@ -107,16 +107,16 @@ class HealthChecks(Watch):
 
     @property
     def is_ready(self) -> bool:
-        """Whether a check has passed."""
+        """Whether a check of this run has passed."""
         return self._health.state != STARTING
 
     @property
     def health_state(self) -> str:
-        """What the checks have found: `starting`, `healthy`, `unhealthy`."""
+        """The result of the checks so far: `starting`, `healthy`, `unhealthy`."""
         return self._health.state
 
     def begin(self, run: Run, now: float) -> None:
-        """Check from now on, for the first time after the interval."""
+        """Check from now on; the first check comes after the interval."""
         self._pid = run.pid
         self._health.begin_run(now)
         self._timers.set(CheckDue, now, self._config.health_interval)
@@ -137,7 +137,7 @@ class HealthChecks(Watch):
         if isinstance(event, CheckTimeoutOver):
             told = say(narrate.health_timeout, self._config.health_timeout)
             return [told, KillCheck()], None
-        # That the check cannot be run says nothing of the command.
+        # A check that cannot run says nothing about the command.
         self._end_check(None, now)
         error = event.error if isinstance(event, HealthUnknown) else ""
         return [say(narrate.health_unknown, error)], None

@@ -1,4 +1,4 @@
-"""What a signal means that rebound itself was sent."""
+"""The meaning of a signal that rebound itself receives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
 JOB_CONTROL_SIGNALS = (signals.SIGTSTP, signals.SIGTTIN, signals.SIGTTOU)
-"""By default they stop a process."""
+"""Signals that by default stop a process."""
 
 _OF_TERMINALS = (
     *JOB_CONTROL_SIGNALS,
@@ -24,11 +24,11 @@ _OF_TERMINALS = (
 
 
 class Incoming:
-    """Tells stops from other signals, by `--stop-signal` and by what was ignored at the start.
+    """Tells stops from other signals.
 
-    Ignored is what a shell sets for a job with &, or nohup: nobody's wish.  Such a signal is
-    passed on, and the command goes on ignoring it unless it has a handler.  But it is no stop,
-    unless it is named.
+    A signal that was ignored at the start is no stop, unless --stop-signal names it.  A shell
+    ignores some for a job with &, and so does nohup, without anybody's wish.  Such a signal is
+    forwarded, and the command goes on ignoring it unless it has a handler.
     """
 
     def __init__(self, named: AbstractSet[int], ignored: AbstractSet[int]) -> None:
@@ -38,16 +38,16 @@ class Incoming:
 
     @staticmethod
     def may_be_of_terminal(signo: int) -> bool:
-        """Whether a signal that the kernel sent may be a terminal's."""
+        """Return whether a signal that the kernel sent may come from a terminal."""
         return signo in _OF_TERMINALS
 
     def event_of(
         self, signo: int, value: int | None, *, by_terminal: bool, hung_up: bool, delivered: bool
     ) -> Event | None:
-        """Return the event that a signal is; None if the command has it already.
+        """Return the event for a signal; None if the command has it already.
 
-        `value` is that of sigqueue(3).  `by_terminal`: a key, or a terminal's change.  `hung_up`:
-        the terminal is gone.  `delivered`: the terminal has sent it to the command, too.
+        `value` comes from sigqueue(3).  `by_terminal`: a key, or a change of the terminal, sent it.
+        `hung_up`: the terminal is gone.  `delivered`: the terminal has sent it to the command, too.
         """
         # The size of a window changes with SIGWINCH, too.
         if signo in self._stops and not (by_terminal and signo == signals.SIGWINCH):

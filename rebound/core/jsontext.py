@@ -1,4 +1,4 @@
-"""JSON (RFC 8259), without the module `json`, which brings regular expressions along."""
+"""JSON (RFC 8259) without the module `json`, which loads regular expressions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def to_json(fields: Mapping[str, object]) -> str:
-    """Give an object in one line; the values are text, numbers, truth values or None."""
+    """Return an object in one line.  The values are text, numbers, bools or None."""
     return "{" + ", ".join(f"{_text(name)}: {_value(fields[name])}" for name in fields) + "}"
 
 
@@ -21,7 +21,7 @@ def _value(value: object) -> str:
 
 
 def _text(text: str) -> str:
-    # Printable ASCII goes as it is, all else as \uXXXX: no reader needs to know an encoding.
+    # Printable ASCII stays, all else becomes \uXXXX: the reader needs to know no encoding.
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
     return '"' + "".join(map(_character, text)) + '"'

@@ -1,8 +1,8 @@
-"""The words for what the service does: the lines of the log, and what others are told.
+"""The words for facts: in the log, for the service manager, in the termination message.
 
-The core returns facts, as `say(narrate.ended, …)`; only here they have words.  Each function
-returns a line's text, for people, and its fields, for programs.  `KINDS` gives its level and the
-name of its event, which stays.
+The core returns facts, as `say(narrate.ended, …)`; this module puts them into words.  Most
+functions return the text of a line, for people, and its fields, for programs.  `KINDS` holds the
+level of each line, and the name of its event, which stays.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ DROPPED = "not forwarded (--rewrite)"
 PASSED_ON = "passing it on"
 SHUTTING_DOWN = "shutting down"
 NO_CHILD = "no child to forward to"
-"""What is done about a signal."""
+"""What rebound does about a signal."""
 
 NOT_PERMITTED = "may not be signalled"
 NOT_GONE = "was killed and is still there"
-"""Why a command is not waited for."""
+"""Why rebound does not wait for a command."""
 
 _CAUSES = {"": "", HUNG: ", hung", UNHEALTHY: ", unhealthy", REQUESTED: ", restart requested"}
 
@@ -42,7 +42,7 @@ _UNITS = (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1))
 
 
 def starting(command: str, restarts: int) -> Line:
-    """Tell that the command is started, without being a restart at once."""
+    """Tell of a start that is not an immediate restart."""
     return f"starting {command}", {"command": command, "restarts": restarts}
 
 
@@ -52,7 +52,7 @@ def started(command: str, pid: int) -> Line:
 
 
 def start_failed(command: str, error: str, delay: float) -> Line:
-    """Tell that the system had no means for a start."""
+    """Tell that the system had no free process, memory or descriptor for a start."""
     text = f"cannot start {command}: {error}, retrying in {duration(delay)}"
     return text, {"command": command, "error": error, "delay": delay}
 
@@ -63,7 +63,7 @@ def exec_failed(command: str, end: End, is_first: bool) -> Line:
 
 
 def exec_error(command: str, end: End, is_first: bool) -> str:
-    """Say that the command could not be executed, and at the first start perhaps why."""
+    """Return that the command could not be executed; at the first start, add a likely reason."""
     text = f"exec {command}: {end.error}"
     if is_first and end.status.code == NOT_FOUND and any(char.isspace() for char in command):
         text += " (one word with blanks: write each word by itself)"
@@ -71,7 +71,7 @@ def exec_error(command: str, end: End, is_first: bool) -> str:
 
 
 def ended(exited: Exited, end: End, verdict: Verdict, run_time: float, restarts: int) -> Line:
-    """Tell how a run ended, and what comes of it.  `run_time` is in seconds."""
+    """Tell how a run ended, and what follows.  `run_time` is in seconds."""
     child, status = f"child (pid {exited.pid})", end.status
     if verdict == RESTART:
         text = f"{child} {status}{_CAUSES[end.cause]}{_usage(exited, end, run_time)}"
@@ -112,7 +112,7 @@ def _fields_of_end(exited: Exited, end: End, run_time: float, restarts: int) -> 
 
 
 def giving_up(max_restarts: int) -> Line:
-    """Tell that there were as many restarts as may be."""
+    """Tell that --max-restarts is reached."""
     return f"{why_no_restart(GAVE_UP, max_restarts)}, exiting", {}
 
 
@@ -131,33 +131,33 @@ def restart_due(delay: float) -> Line:
 
 
 def restart_requested(pid: int) -> Line:
-    """Tell that a run is ended since somebody has asked for another one."""
+    """Tell that rebound ends a run because a client requested a restart."""
     sending = f"sending {signals.describe(signals.SIGTERM)}"
     return f"restart requested, {sending} to child (pid {pid})", {"pid": pid}
 
 
 def restart_under_way() -> Line:
-    """Tell that somebody has asked for what happens anyway."""
+    """Tell that a client requested a restart that is under way already."""
     return "restart requested, one is under way", {}
 
 
 def restart_brought_forward() -> Line:
-    """Tell that a delay is cut short."""
+    """Tell that a requested restart cuts a delay short."""
     return "restart requested, not waiting any longer", {}
 
 
 def killing_child(pid: int) -> Line:
-    """Tell that a run had its time to end."""
+    """Tell that a run has had its time to end, and is killed."""
     return f"child (pid {pid}) does not end, killing it", {"pid": pid}
 
 
 def child_not_killed(pid: int) -> Line:
-    """Tell that SIGKILL has not ended a run; there is never a second one beside it."""
+    """Tell that SIGKILL has not ended a run, and that rebound waits: runs never overlap."""
     return f"child (pid {pid}) {NOT_GONE}, waiting for it", {"pid": pid}
 
 
 def not_restarted(pid: int) -> Line:
-    """Tell that a run goes on, since it may not be signalled."""
+    """Tell that a run goes on because rebound may not signal it."""
     return f"child (pid {pid}) {NOT_PERMITTED}, leaving it running", {"pid": pid}
 
 
@@ -167,7 +167,7 @@ def leaving_child(pid: int, why: str) -> Line:
 
 
 def not_killed(patience: float) -> Line:
-    """Tell that something is left although it was killed."""
+    """Tell that processes are left after SIGKILL."""
     return f"still there {duration(patience)} after SIGKILL, not waiting any longer", {}
 
 
@@ -175,7 +175,7 @@ def not_killed(patience: float) -> Line:
 
 
 def stop_received(signo: int, what: str) -> Line:
-    """Tell of a signal that begins the shutdown, or comes in it."""
+    """Tell of a stop signal, which begins the shutdown or comes during it."""
     return f"received {signals.describe(signo)}, {what}", {"signal": signals.name(signo)}
 
 
@@ -198,17 +198,17 @@ def stopping(pid: int) -> Line:
 
 
 def status(pid: int, text: str) -> Line:
-    """Tell of another STATUS."""
+    """Tell of a new STATUS."""
     return f"child (pid {pid}) says: {text}", {"pid": pid, "status": text}
 
 
 def silent(pid: int, silence: float) -> Line:
-    """Tell of a run that gave no sign of life for so many seconds."""
+    """Tell of a run that gave no sign of life for `silence` seconds."""
     return _hung(pid, f"no keep-alive for {duration(silence)}")
 
 
 def triggered(pid: int) -> Line:
-    """Tell of a run that says itself that it hangs."""
+    """Tell of a run that reports itself as hung."""
     return _hung(pid, "it says so (WATCHDOG=trigger)")
 
 
@@ -237,7 +237,7 @@ def health_unknown(error: str) -> Line:
 
 
 def healthy() -> Line:
-    """Tell of the first check that passes, or the first after others that failed."""
+    """Tell of the first check that passes, or the first that passes after failures."""
     return "health check passed", {}
 
 
@@ -300,7 +300,7 @@ WITH_ADOPTED = (held_back, restart_due, not_killed)
 
 
 def describe_end(end: End | None) -> str:
-    """Say how the last run ended: `exited with status 1`, `killed by signal 9 (SIGKILL), hung`."""
+    """Return how a run ended: `exited with status 1`, `killed by signal 9 (SIGKILL), hung`."""
     if end is None:
         return "did not start"
     if end.error:
@@ -310,36 +310,36 @@ def describe_end(end: End | None) -> str:
 
 
 def termination(command: str, end: End | None, restarts: int, seconds: float, why: str) -> str:
-    """Say in one line how it came to rebound's end, `seconds` after its beginning."""
+    """Return in one line why rebound ends, `seconds` after its start."""
     text = f"{command} {describe_end(end)}; {restarts} restart{'' if restarts == 1 else 's'} in "
     text += duration(seconds)
     return f"{text}; {why}" if why else text
 
 
 def stopped_by(signo: int) -> str:
-    """Say which signal has begun the shutdown."""
+    """Return which signal began the shutdown."""
     return f"stopped by {signals.describe(signo)}"
 
 
 def why_no_restart(verdict: Verdict, max_restarts: int) -> str:
-    """Say why there was none; empty where the command was meant to end."""
+    """Return why there was no restart; empty if the command was meant to end."""
     if verdict == GAVE_UP:
         return f"max restarts ({max_restarts}) reached"
     return "not restarting" if verdict == REFUSED else ""
 
 
 def running(pid: int) -> str:
-    """Say to the service manager that a run has begun."""
+    """Return the line for the service manager when a run has begun."""
     return f"running (pid {pid})"
 
 
 def waiting(end: End | None, delay: float) -> str:
-    """Say to the service manager when the next run begins."""
+    """Return the line for the service manager that says when the next run begins."""
     return f"{describe_end(end)}, next start in {duration(delay)}"
 
 
 def duration(seconds: float) -> str:
-    """Write a duration, two units at most: `4ms`, `0.3s`, `2s`, `3m12s`, `8d3h`."""
+    """Return a duration in at most two units: `4ms`, `0.3s`, `2s`, `3m12s`, `8d3h`."""
     if 0 < seconds < 0.1:
         return f"{max(1, round(seconds * 1000))}ms"
     if seconds < 10:

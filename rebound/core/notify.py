@@ -14,23 +14,23 @@ _MOST_DIGITS = 20  # of UINT64_MAX
 
 
 class Message(Record):
-    """What of a message concerns us; other assignments in it are ignored.  Times in seconds."""
+    """The assignments of a message that rebound uses; it ignores others.  Times are in seconds."""
 
     ready: bool = False
     stopping: bool = False
     alive: bool = False
     """WATCHDOG=1, the keep-alive."""
     trigger: bool = False
-    """WATCHDOG=trigger: the command itself has found that it does not work."""
+    """WATCHDOG=trigger: the command reports itself as hung."""
     status: str | None = None
     extend: float | None = None
-    """EXTEND_TIMEOUT_USEC: the next sign of life may take so long."""
+    """EXTEND_TIMEOUT_USEC: the next sign of life may take this long."""
     watchdog: float | None = None
-    """WATCHDOG_USEC: from now on expect a keep-alive within so long."""
+    """WATCHDOG_USEC: from now on expect a keep-alive within this time."""
 
 
 def parse(data: bytes) -> Message:
-    """Read the lines of a message; a value that is not allowed is as if it were not there."""
+    """Read the lines of a message; ignore a value that is not allowed."""
     found: dict[str, Any] = {}
     for line in data.decode(errors="replace").split("\n"):
         name, _, value = line.partition("=")

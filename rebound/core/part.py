@@ -1,4 +1,4 @@
-"""What every part is: what one option needs beside the plain supervision."""
+"""The base of the parts: each adds what one option needs to the plain supervision."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from rebound.core.exitstatus import ExitStatus
 
     Carry = Callable[[Any], "Event | None"]
-    """Carries out an action; returns what it has led to at once, if anything."""
+    """Carries out an action; returns its answer if that is known at once."""
 
 
 class Part:
     """Base of the parts.  By itself a part does nothing.
 
-    What happens later it reports as an event, to the `step` that it was made with.
+    It reports later results as events, to the `step` that it was made with.
     """
 
     actions: Mapping[type[Action], Carry] = {}
@@ -27,7 +27,7 @@ class Part:
     """A child of its own, not the command; 0 for none."""
 
     needs_waitid = False
-    """Whether `dying` or `child_changed` does anything: only who needs it pays for the call."""
+    """Whether `dying` or `child_changed` does anything; if not, the system call is left out."""
 
     def prepare(self, environment: dict[bytes, bytes]) -> None:
         """Prepare the next run, and its environment.  Raises `NoProcess`."""
@@ -45,22 +45,22 @@ class Part:
         """Take note that some child has stopped or ended."""
 
     def continued(self) -> bool:
-        """Take SIGCONT; whether there is no more to do about it."""
+        """Take SIGCONT; return whether that was all to do about it."""
         return False
 
     def dying(self, pid: int, status: ExitStatus) -> None:
         """Look at any child that has ended, before it is reaped."""
 
-    def reaped(self, ended: Exited) -> bool:  # noqa: ARG002  for those that derive from it
-        """Take note of a child that is not the command; whether it was this part's own."""
+    def reaped(self, ended: Exited) -> bool:  # noqa: ARG002  for derived classes
+        """Take note of a child that is not the command; return whether it was this part's own."""
         return False
 
     def killed(self, ended: Exited) -> Exited:
-        """Return, of a command that somebody else has killed, what more is known."""
+        """Return the end of a command that somebody else has killed, with what more is known."""
         return ended
 
     def gone(self) -> None:
-        """Take note that the run has ended, or that it could not be started."""
+        """Take note that the run has ended, or could not be started."""
 
     def close(self) -> None:
         """Let go of everything, at rebound's end."""

@@ -3,12 +3,12 @@
 Importing `dataclasses` costs more time and memory than all the rest of rebound (it
 brings `inspect`, `re` and `ast`), and every import before the command's first start
 delays that start.  `typing.dataclass_transform` (PEP 681) tells type checkers that a
-subclass of `Record` is to be read like a frozen dataclass.
+subclass of `Record` is like a frozen dataclass.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # read as true by type checkers; spares the import of `typing`
+TYPE_CHECKING = False  # type checkers read it as true; without it `typing` would be imported
 if TYPE_CHECKING:
     from inspect import Signature
     from typing import dataclass_transform
@@ -20,9 +20,9 @@ else:
 
 
 class _Signature:
-    """What `help` and editors show as a class's parameters.
+    """The parameters of a class, for `help` and editors.
 
-    It is made when somebody asks, who has `inspect` loaded: a start must not load it.
+    It is made on demand, by a caller who has loaded `inspect`: a start must not load that.
     """
 
     def __get__(self, _record: object, cls: type[Record]) -> Signature:
@@ -44,7 +44,7 @@ class Record:
 
     A class attribute of the same name is the field's default.  Equality, hash and repr
     go by the fields.  Raises `TypeError` for missing, unknown or surplus values.  A
-    class that has fields cannot be derived from: type checkers would count them, too.
+    class with fields cannot be a base: type checkers would count its fields, too.
     """
 
     _fields: tuple[str, ...] = ()

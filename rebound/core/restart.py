@@ -18,20 +18,20 @@ FIRST_BACKOFF = 1.0
 """Seconds of the first back-off; it doubles from there."""
 
 LEAST_AFTER_FAILED_START = 0.01
-"""Seconds; also with `--max-delay 0` a start that fails must not become a busy loop, in
-which nothing runs and no signal is looked at."""
+"""Seconds.  Even with `--max-delay 0` starts that fail must not become a busy loop, which
+would run nothing and read no signal."""
 
 JITTER = 0.1
-"""The part of a back-off that chance may take off it, so that many containers that fail
-on one cause do not all come back at the same instant."""
+"""The share of a back-off that chance may take off.  Many containers that fail for one cause
+then do not all come back at the same instant."""
 
 
 STOP_SIGNALS = frozenset((signals.SIGTERM, signals.SIGINT))
-"""What begins the shutdown; --stop-signal adds to it."""
+"""The signals that begin the shutdown; --stop-signal adds to them."""
 
 
 RESTART: Verdict = "restart"
-MEANT: Verdict = "meant"  # the command has ended well, or was asked to stop: no restart
+MEANT: Verdict = "meant"  # the command succeeded, or was asked to stop: no restart
 REFUSED: Verdict = "refused"  # --restart never, or --no-restart
 GAVE_UP: Verdict = "gave up"  # --max-restarts
 
@@ -39,8 +39,7 @@ GAVE_UP: Verdict = "gave up"  # --max-restarts
 class Decision(Record):
     """What to do after a run: the verdict, and after RESTART the delay in seconds.
 
-    `backoff` is the nominal back-off (without jitter), 0 when the failure was not rapid
-    enough to be held back.
+    `backoff` is the nominal back-off (without jitter); 0 if there is none.
     """
 
     verdict: Verdict = RESTART
@@ -51,13 +50,13 @@ class Decision(Record):
 class RestartPolicy:
     """Counts runs and decides about the next one.
 
-    `chance` gives a number from 0 to 1 and is asked once for each back-off.
+    `chance` returns a number from 0 to 1; each back-off calls it once.
     """
 
     def __init__(self, config: Config, chance: Callable[[], float] = lambda: 0.0) -> None:
         self.restarts = 0
-        """How many restarts there were so far, with those that were requested."""
-        self._failures = 0  # those without
+        """How many restarts there were so far, including requested ones."""
+        self._failures = 0  # restarts that nobody requested
         self._config = config
         self._chance = chance
         self._stop_signals = STOP_SIGNALS | config.stop_signals
@@ -66,14 +65,14 @@ class RestartPolicy:
         self._restart_times: list[float] = []  # only with a window; never more than max_restarts
 
     def is_success(self, status: ExitStatus) -> bool:
-        """Whether a run that ended so counts as exit status 0."""
+        """Return whether this status counts as exit status 0."""
         return status.is_zero or status in self._config.success
 
     def verdict(self, status: ExitStatus, now: float, cause: str = "") -> Verdict:
-        """Say whether there is a restart after `status`, or why there is none.
+        """Return RESTART, or why there is no restart after `status`.
 
         `cause` is why rebound itself ended the run, see `End`.  Changes nothing: it may be
-        asked before the process has been reaped.
+        called before the process has been reaped.
         """
         config = self._config
         if cause == REQUESTED:
@@ -91,7 +90,7 @@ class RestartPolicy:
             return REFUSED
         if self.is_success(status):
             return RESTART if self._config.restart == "always" else MEANT
-        # When somebody has asked the command itself to stop, that is no crash.
+        # If somebody asked the command itself to stop, this is no crash.
         return MEANT if status.signal in self._stop_signals else RESTART
 
     def after_run(
@@ -116,8 +115,8 @@ class RestartPolicy:
     def after_failed_exec(self, status: ExitStatus, now: float) -> Decision:
         """Decide after a restart whose exec failed, e.g. while the binary is being replaced.
 
-        It counts like a rapid failure but is delayed from the first one on, also with
-        `-b 0`: nothing ran, so nothing else would bound the speed of such a loop.
+        It counts like a rapid failure, but the very first is delayed already, even with
+        `-b 0`: nothing ran, so nothing else would slow down such a loop.
         """
         decision = self.after_run(status, 0.0, now)
         if decision.verdict != RESTART:
@@ -125,12 +124,12 @@ class RestartPolicy:
         return _held_back(decision if decision.backoff else self._delayed(0))
 
     def after_failed_fork(self) -> Decision:
-        """Decide after a start for which the system had no means; it is no run, so not counted."""
+        """Decide after a start that the system had no means for.  It does not count as a run."""
         self._failed_forks += 1
         return _held_back(self._delayed(self._failed_forks - 1))
 
     def _delayed(self, doublings: int) -> Decision:
-        """Give a restart after the back-off that was doubled so often; negative = none."""
+        """Return a restart after a back-off with `doublings`; negative = no back-off."""
         if doublings < 0:
             return Decision(RESTART, self._config.restart_delay)
         # 2.0 ** 1024 overflows; 2 ** 32 s is above any bound that makes sense.
@@ -154,6 +153,6 @@ class RestartPolicy:
 
 
 def _held_back(decision: Decision) -> Decision:
-    """Give the same, but with at least the delay that any failed start has."""
+    """Return the same decision with at least the least delay of a failed start."""
     least = LEAST_AFTER_FAILED_START
     return Decision(RESTART, max(decision.delay, least), max(decision.backoff, least))

@@ -1,4 +1,4 @@
-"""One run after the other: start, end, restart, and what is between them."""
+"""One run after the other: start, end, delay, restart."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from rebound.core.service import Service
 
 TERM_PATIENCE = 10.0
-"""Seconds from SIGTERM to SIGKILL when the command is unhealthy or to be restarted; what
-docker stop gives by default.  As long has what a run left behind, with --fresh."""
+"""Seconds from SIGTERM to SIGKILL for a command that is unhealthy or to be restarted, and with
+--fresh for what a run left behind.  It is the default of docker stop."""
 
 FAILED = 1
-"""Our exit status after a run that we had to end, and that then ended with status 0."""
+"""Our exit status after a run that we had to end and that then exited with status 0."""
 
 
 class Run:
-    """What is known of one run of the command."""
+    """The facts of one run of the command."""
 
     __slots__ = ("cause", "pid", "started_at", "status_text")
 
@@ -49,20 +49,20 @@ class Run:
         self.pid = pid
         self.started_at = now
         self.cause = ""
-        """Why rebound itself has told it to end, see `End`; empty if it has not."""
+        """Why rebound itself told it to end, see `End`; empty if it did not."""
         self.status_text = ""
-        """What it has last said of itself (STATUS of sd_notify(3))."""
+        """Its latest status text (STATUS of sd_notify(3))."""
 
 
 class EndRun(Record):
-    """The present run is to end, and the next one to begin."""
+    """How the present run is to end, so that the next one can begin."""
 
     cause: str
-    """HUNG, UNHEALTHY, …: see `restart`."""
+    """HUNG, UNHEALTHY or REQUESTED: see `exitstatus`."""
     signo: int
-    """The signal that it is sent."""
+    """The signal to send it."""
     patience: float
-    """Seconds from that to SIGKILL."""
+    """Seconds from that signal to SIGKILL."""
 
 
 # --- Start ------------------------------------------------------------------------------
@@ -75,12 +75,12 @@ def begin(service: Service, event: Begin, now: float) -> list[Action]:
 
 
 def start_now(service: Service, _event: Event, _now: float) -> list[Action]:
-    """Start the command after a delay, or without any run before."""
+    """Start the command when its delay is over."""
     return [say(narrate.starting, service.name, service.restarts), service.start()]
 
 
 def started(service: Service, event: Started, now: float) -> list[Action]:
-    """Attend to a run that has begun."""
+    """Take note that a run has begun, and watch it."""
     service.state = RUNNING
     service.run = Run(event.pid, now)
     service.begin_watching(now)
@@ -92,14 +92,14 @@ def started(service: Service, event: Started, now: float) -> list[Action]:
 
 
 def fork_failed(service: Service, event: ForkFailed, now: float) -> list[Action]:
-    """Try again when the system may have means."""
+    """Try again later: the system had no means for a start."""
     decision = service.policy.after_failed_fork()
     _back_off(service, decision.delay, now)
     return [say(narrate.start_failed, service.name, event.error, decision.backoff)]
 
 
 def exec_failed(service: Service, event: ExecFailed, now: float) -> list[Action]:
-    """End at the first start; later, try again."""
+    """End if this was the first start; otherwise try again later."""
     is_first = not service.run.pid
     service.last_end = End(event.status, error=event.error)
     actions: list[Action] = [say(narrate.exec_failed, service.name, service.last_end, is_first)]
@@ -125,7 +125,7 @@ def ended(service: Service, event: Exited, now: float) -> list[Action]:
         return [*actions, *_restart(service, decision, now)]
     actions += end(service, status, now)
     if cause:
-        # It was no good, however well it has taken our signal; nor does -e apply.
+        # The run was bad, even if it exited well on our signal; -e does not apply either.
         service.exit_status = status.shell_status or FAILED
     return actions
 
@@ -138,7 +138,7 @@ def _restart(service: Service, decision: Decision, now: float) -> list[Action]:
 
 
 def _start_in(service: Service, delay: float, backoff: float, now: float) -> list[Action]:
-    """Start in `delay` seconds.  `backoff` is the nominal one, 0 where it is another delay."""
+    """Start in `delay` seconds.  `backoff` is the nominal one, 0 if the delay is no back-off."""
     if not delay:
         return [service.start()]
     _back_off(service, delay, now)
@@ -170,12 +170,12 @@ def _clear(service: Service, decision: Decision, now: float) -> Action:
 
 
 def clear_further(service: Service, _event: Event, _now: float) -> list[Action]:
-    """Treat what those that ended have left as them."""
+    """Ask the newly adopted processes to stop; once their time is over, kill them."""
     return [_kill_left_over() if KillOverdue in service.timers else service.ask_adopted()]
 
 
 def clear_by_force(service: Service, _event: KillDue, now: float) -> list[Action]:
-    """Kill what has not ended in time."""
+    """Kill the processes that have not ended in time."""
     service.timers.set(KillOverdue, now, KILL_PATIENCE)
     return [_kill_left_over()]
 
@@ -185,7 +185,7 @@ def _kill_left_over() -> Action:
 
 
 def cleared(service: Service, _event: Event, now: float) -> list[Action]:
-    """Go on to the next start, with what is left of the delay."""
+    """Go on to the next start after the rest of the delay."""
     due, backoff = service.next_start
     service.timers.keep()
     rest = 0.0 if service.is_restart_requested else max(due - now, 0.0)
@@ -193,7 +193,7 @@ def cleared(service: Service, _event: Event, now: float) -> list[Action]:
 
 
 def not_cleared(service: Service, event: KillOverdue, now: float) -> list[Action]:
-    """Go on although something is left."""
+    """Go on although processes are left."""
     return [say(narrate.not_killed, KILL_PATIENCE), *cleared(service, event, now)]
 
 
@@ -201,14 +201,14 @@ def not_cleared(service: Service, event: KillOverdue, now: float) -> list[Action
 
 
 def restart_now(service: Service, _event: RestartRequested, now: float) -> list[Action]:
-    """End the run, so that another one begins."""
+    """End the run, so that the next one begins."""
     service.is_restart_requested = True
     told = say(narrate.restart_requested, service.run.pid)
     return [told, *service.end_run(EndRun(REQUESTED, signals.SIGTERM, TERM_PATIENCE), now)]
 
 
 def restart_soon(service: Service, _event: RestartRequested, _now: float) -> list[Action]:
-    """Wait for the run that ends already."""
+    """Wait for the run to end, which was told to already."""
     service.is_restart_requested = True
     return [say(narrate.restart_under_way)]
 
@@ -226,13 +226,13 @@ def kill(service: Service, _event: KillDue, now: float) -> list[Action]:
 
 
 def not_killed(service: Service, _event: KillOverdue, _now: float) -> list[Action]:
-    """Wait on: there is never more than one run.  But nobody else has to."""
+    """Go on waiting, as runs never overlap; but answer the clients that wait."""
     told = say(narrate.child_not_killed, service.run.pid)
     return [told, *service.answer_restart(f"the command {narrate.NOT_GONE}")]
 
 
 def go_on(service: Service, _event: SignalRefused, now: float) -> list[Action]:
-    """Let a run go on that may not be signalled."""
+    """Let the run go on: rebound may not signal it."""
     service.state = RUNNING
     service.run.cause = ""
     service.timers.keep()
@@ -245,7 +245,7 @@ def go_on(service: Service, _event: SignalRefused, now: float) -> list[Action]:
 
 
 def forward(service: Service, event: SignalReceived, _now: float) -> list[Action]:
-    """Pass a signal on to the command, as it is or as --rewrite says."""
+    """Forward a signal to the command, as it is or as --rewrite says."""
     target = service.rewrite.get(event.signo, event.signo)
     if not target:
         return [say(narrate.signal_received, event.signo, narrate.DROPPED)]
@@ -254,5 +254,5 @@ def forward(service: Service, event: SignalReceived, _now: float) -> list[Action
 
 
 def nobody_to_signal(_service: Service, event: SignalReceived, _now: float) -> list[Action]:
-    """Only tell of it: no command runs."""
+    """Only log the signal: no command runs."""
     return [say(narrate.signal_received, event.signo, narrate.NO_CHILD)]

@@ -1,8 +1,8 @@
-"""The supervised service: what it knows, and its table of states and events.
+"""The supervised service: its data, and its table of states and events.
 
 `Service.step` is the whole of rebound's behaviour: it takes an event and the time, changes
 the state, and returns the actions to carry out, in order.  It calls nothing of the
-system, so each transition, legal or not, can be tested with a clock moved by hand.
+system, so a test can try each transition, legal or not, with a clock moved by hand.
 
     STARTING ──> RUNNING ───────────> STOPPING ──> DRAINING ──> ENDED
      ^    ^       │    │                ^   │       ^   │        ^
@@ -12,9 +12,9 @@ system, so each transition, legal or not, can be tested with a clock moved by ha
      │            v    v                            │
      └──────────  BACKOFF ──────────────────────────┘
 
-RUNNING may also be followed by DRAINING, when the command has ended for good; RESTARTING by
-RUNNING, when the command may not be signalled.  With --fresh, CLEARING comes between the end of
-a run and what follows it.
+DRAINING may also follow RUNNING, when the command has ended for good; and RUNNING may follow
+RESTARTING, when rebound may not signal the command.  With --fresh, CLEARING comes between the
+end of a run and the next state.
 """
 
 from __future__ import annotations
@@ -102,32 +102,32 @@ class Service:
         self.policy = policy
         self.state: State = STARTING
         self.since = 0.0
-        """When that state began."""
+        """When the state began."""
         self.began_at = 0.0
         """When the first start was tried."""
         self.timers = Timers()
         self.watches = [watch(config, self.timers) for watch in watches]
         self.exit_status = 0
-        """With what rebound itself ends; final in ENDED."""
+        """Rebound's own exit status; final in ENDED."""
         self.run = runs.Run(0, 0.0)
-        """The present run, or the last one; with pid 0 before the first."""
+        """The present run, or the last one; its pid is 0 before the first."""
         self.last_end: End | None = None
         """How the last run, or the last attempt to start one, ended."""
         self.next_start = (0.0, 0.0)
-        """After CLEARING: when it is due, and the nominal back-off."""
+        """When the start after CLEARING is due, and the nominal back-off."""
         self.rewrite = dict(config.rewrite)
         self.drain_signal = config.drain_signal or signals.SIGTERM
         self.spares_filters = False
-        """Whether what is in the command's session is not asked to stop yet."""
+        """Whether the drain still leaves out the processes in the command's session."""
         self.is_command_left = False
         """Whether the command still runs, and the shutdown does not wait for it."""
         self.is_restart_requested = False
         self.is_manager_told = False
         """Whether our service manager was sent READY=1."""
         self.stopped_by = 0
-        """The signal that has begun the shutdown."""
+        """The signal that began the shutdown; 0 if none did."""
         self.verdict: Verdict = RESTART
-        """What was decided after the last run."""
+        """The decision after the last run."""
         self._table = TABLE
         if self.watches:
             handlers = ((pair, _handler(watch)) for watch in self.watches for pair in watch.pairs)
@@ -147,26 +147,26 @@ class Service:
 
     @property
     def last_exit(self) -> str:
-        """How the last run ended, in one word, see `End.label`; empty before the first end."""
+        """How the last run ended, in one word (`End.label`); empty before the first end."""
         return self.last_end.label if self.last_end else ""
 
     @property
     def is_ready(self) -> bool:
-        """Whether the command runs and, as far as it can be known, does its work."""
+        """Whether the command runs and, as far as the watches can tell, does its work."""
         return self.state == RUNNING and all(watch.is_ready for watch in self.watches)
 
     @property
     def is_draining(self) -> bool:
-        """Whether it is waited for what runs have left behind to end."""
+        """Whether rebound waits for the processes that runs left behind to end."""
         return self.state in (CLEARING, DRAINING, KILLING)
 
     @property
     def health_state(self) -> str:
-        """What the health command finds: `starting`, `healthy`, `unhealthy`; empty without one."""
+        """Its result: `starting`, `healthy` or `unhealthy`; empty without a health command."""
         return "".join(watch.health_state for watch in self.watches)
 
     def explain_end(self, now: float) -> str:
-        """Say in one line how it came to rebound's end."""
+        """Return in one line why rebound ends."""
         why = narrate.stopped_by(self.stopped_by) if self.stopped_by else ""
         if not why:
             why = narrate.why_no_restart(self.verdict, self.config.max_restarts)
@@ -174,7 +174,7 @@ class Service:
         return narrate.termination(self.name, self.last_end, self.restarts, seconds, why)
 
     def would_restart(self, status: ExitStatus, now: float) -> bool:
-        """Whether the command, were it to end so now, would be started again."""
+        """Return whether the command would be restarted if it ended with `status` now."""
         if self.state not in (RUNNING, RESTARTING):
             return False
         return self.policy.verdict(status, now, self.cause) == RESTART
@@ -182,7 +182,7 @@ class Service:
     # --- Events -------------------------------------------------------------------------
 
     def step(self, event: Event, now: float) -> list[Action]:
-        """Take an event, return what to do.  Raises `IllegalTransition`."""
+        """Take an event; return the actions to carry out.  Raises `IllegalTransition`."""
         if type(event) is not DeadlinePassed:
             return self._handle(event, now)
         if self.timers.deadline is None:
@@ -195,7 +195,7 @@ class Service:
         except IllegalTransition:
             raise
         except Exception:
-            # A state that waits for nothing but a timer must not lose it.
+            # A state that waits only for a timer must not lose it.
             self.timers.set(type(timer), now, RETRY)
             raise
 
@@ -210,7 +210,7 @@ class Service:
         return actions
 
     def take_watched(self, watch: Watch, event: Event, now: float) -> list[Action]:
-        """Have a watch handle an event."""
+        """Let a watch handle an event; return the actions to carry out."""
         actions, end_run = watch.take(event, self.state, now)
         if end_run:
             actions = [*actions, *self.end_run(end_run, now)]
@@ -220,7 +220,7 @@ class Service:
 
     @property
     def cause(self) -> str:
-        """Why rebound itself ends the run, for the policy; empty if it does not."""
+        """Why rebound itself ends the run; empty if it does not."""
         return REQUESTED if self.is_restart_requested else self.run.cause
 
     def start(self) -> Action:
@@ -235,11 +235,11 @@ class Service:
             watch.begin(self.run, now)
 
     def end_watching(self) -> list[Action]:
-        """Give up what goes on beside a run."""
+        """Stop what the watches do beside a run."""
         return [action for watch in self.watches for action in watch.end()]
 
     def end_run(self, end: EndRun, now: float) -> list[Action]:
-        """Tell the run to end, so that another one can begin."""
+        """Tell the run to end, so that the next one can begin."""
         self.state = RESTARTING
         self.run.cause = end.cause
         self.timers.keep()
@@ -249,7 +249,7 @@ class Service:
         return [*self.end_watching(), *signalling]
 
     def take_end(self, event: Exited, verdict: Verdict, now: float) -> list[Action]:
-        """Note how the run has ended, and tell it."""
+        """Note how the run ended, and log it."""
         self.last_end = End(event.status, self.run.cause, event.out_of_memory)
         self.verdict = verdict
         run_time = now - self.run.started_at
@@ -257,12 +257,12 @@ class Service:
         return [told, *self.give_up()] if verdict == GAVE_UP else [told]
 
     def give_up(self) -> list[Action]:
-        """Note and tell that there were as many restarts as may be."""
+        """Note and log that --max-restarts is reached."""
         self.verdict = GAVE_UP
         return [say(narrate.giving_up, self.config.max_restarts)]
 
     def answer_restart(self, error: str = "") -> list[Action]:
-        """Answer those who have requested a restart, if there are any."""
+        """Answer the clients that requested a restart, if there are any."""
         if not self.is_restart_requested:
             return []
         self.is_restart_requested = False
@@ -276,11 +276,11 @@ class Service:
         return [TellManager("READY=1")]
 
     def set_exit_status(self, status: ExitStatus) -> None:
-        """Have rebound end as the command has."""
+        """Have rebound end with the command's exit status."""
         self.exit_status = 0 if status in self.config.success else status.shell_status
 
     def ask_adopted(self) -> Action:
-        """Ask adopted processes to stop that were not asked yet."""
+        """Return the action that asks adopted processes to stop, unless they were asked already."""
         return AskAdopted(self.drain_signal, self.spares_filters)
 
 
@@ -293,7 +293,7 @@ def _nothing(_service: Service, _event: Event, _now: float) -> list[Action]:
 
 
 TABLE: Table = {
-    # It lasts from Start to its answer, within one dispatch: nothing else can come.
+    # STARTING lasts from Start to its answer, within one dispatch: no other event can come.
     (STARTING, Begin): runs.begin,
     (STARTING, Started): runs.started,
     (STARTING, ForkFailed): runs.fork_failed,
@@ -338,7 +338,7 @@ TABLE: Table = {
     (STOPPING, KillOverdue): shutdown.stop_overdue,
     (STOPPING, StopTimeoutOver): shutdown.kill,
     (STOPPING, RestartRequested): shutdown.refuse_restart,
-    # With a command that may not be signalled, and was left.
+    # These come if rebound may not signal the command, and does not wait for it.
     (DRAINING, Exited): shutdown.left_command_ended,
     (DRAINING, SignalRefused): _nothing,
     (DRAINING, StopRequested): shutdown.pass_on,
@@ -359,7 +359,7 @@ TABLE: Table = {
     (KILLING, NoneKillable): shutdown.finish,
     (KILLING, KillOverdue): shutdown.not_killed,
     (KILLING, RestartRequested): shutdown.refuse_restart,
-    # What came in the turn that also brought the end.
+    # These came in the same turn as the end.
     (ENDED, Exited): _nothing,
     (ENDED, StopRequested): _nothing,
     (ENDED, SignalReceived): _nothing,
@@ -367,4 +367,4 @@ TABLE: Table = {
     (ENDED, NoChildren): _nothing,
     (ENDED, RestartRequested): shutdown.refuse_restart,
 }
-"""What is done about an event in a state.  What is not in it cannot happen."""
+"""The handler for each event in each state.  Any other pair cannot happen."""

@@ -1,4 +1,4 @@
-"""The end: stop the command, drain what it has left behind, kill what does not end."""
+"""The shutdown: stop the command, drain adopted processes, kill what does not end."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from rebound.core.service import Service
 
 OWN_END_STOP_TIMEOUT = 30.0
-"""Seconds that adopted processes get when the command ended by itself: no container
-runtime counts then, and one that ignores its signal must not keep a dead service up."""
+"""Seconds that adopted processes get when the command ended by itself.  No container runtime
+sets a limit then, and a process that ignores its signal must not keep a dead service up."""
 
 KILL_PATIENCE = 10.0
-"""Seconds from SIGKILL until what is still there is waited for no longer: it may hang in the
-kernel (state D of proc(5)), or be in a frozen cgroup."""
+"""Seconds that rebound waits for a process after SIGKILL.  The process may hang in the kernel
+(state D of proc(5)), or be in a frozen cgroup."""
 
 FILTER_PATIENCE = 0.2
-"""Seconds that processes of the command's session have to end by themselves before they are asked
-to: a filter of its output ends at the end of its input, and has lines to write until then."""
+"""Seconds that processes in the command's session have to end by themselves before rebound asks
+them.  A filter of its output ends at the end of its input, and has lines to write until then."""
 
 _TIMEOUT_OVER = "stop timeout is over"
 
@@ -51,9 +51,9 @@ _TIMEOUT_OVER = "stop timeout is over"
 
 
 def stop(service: Service, event: StopRequested, now: float) -> list[Action]:
-    """Begin the shutdown with a command that runs."""
+    """Begin the shutdown while the command runs."""
     service.state = STOPPING
-    # What stands if the command may not be killed, and is left.
+    # This stays the exit status if rebound may not kill the command, and leaves it.
     service.set_exit_status(ExitStatus(signal=event.signo))
     actions = _begin(service, event, now)
     return [*stop_again(service, event, now), *actions]
@@ -85,24 +85,24 @@ def stopped(service: Service, event: Exited, now: float) -> list[Action]:
 
 
 def stop_refused(service: Service, _event: SignalRefused, _now: float) -> list[Action]:
-    """Do not wait for a command that may not be signalled."""
+    """Do not wait for the command: rebound may not signal it."""
     return _drain_beside(service, narrate.NOT_PERMITTED)
 
 
 def stop_overdue(service: Service, _event: KillOverdue, _now: float) -> list[Action]:
-    """Do not wait for a command that SIGKILL has not ended."""
+    """Do not wait for the command: SIGKILL has not ended it."""
     return _drain_beside(service, narrate.NOT_GONE)
 
 
 def refuse_restart(_service: Service, _event: RestartRequested, _now: float) -> list[Action]:
-    """Answer that there is none any more."""
+    """Answer that the shutdown allows no restart."""
     return [RestartAnswered(narrate.SHUTTING_DOWN)]
 
 
 def _begin(service: Service, event: StopRequested, now: float) -> list[Action]:
     service.stopped_by = event.signo
-    # A run that does not end although it was told to is still killed, so that those
-    # who are to be drained after it get the rest of the runtime's grace period.
+    # A run that was told to end and does not is still killed.  The adopted processes,
+    # which are drained after it, then get the rest of the runtime's grace period.
     service.timers.keep(KillDue, KillOverdue)
     if service.config.stop_timeout is not None:
         service.timers.set(StopTimeoutOver, now, service.config.stop_timeout)
@@ -114,10 +114,10 @@ def _begin(service: Service, event: StopRequested, now: float) -> list[Action]:
 
 
 def _stops_daemons(sent: int, received: int) -> bool:
-    """Whether what the command was sent means a stop to others, too.
+    """Return whether the signal that the command got means a stop to others, too.
 
-    To a daemon a hang-up means "read your configuration".  What only --stop-signal makes a
-    stop is so for the command alone: to PostgreSQL, SIGQUIT means to crash.
+    To a daemon a hang-up means "read your configuration".  A signal that only --stop-signal
+    makes a stop means one to the command alone: to PostgreSQL, SIGQUIT means to crash.
     """
     if sent in (0, signals.SIGHUP):
         return False
@@ -125,7 +125,7 @@ def _stops_daemons(sent: int, received: int) -> bool:
 
 
 def _leave(service: Service) -> list[Action]:
-    """Give up what goes on beside the runs, at the beginning of the end."""
+    """Stop what goes on beside the runs, as the shutdown begins."""
     actions = [*service.end_watching(), *service.answer_restart(narrate.SHUTTING_DOWN)]
     if service.config.notify:
         actions.append(TellManager(f"STOPPING=1\nSTATUS={narrate.SHUTTING_DOWN}"))
@@ -136,7 +136,7 @@ def _leave(service: Service) -> list[Action]:
 
 
 def end(service: Service, status: ExitStatus, now: float) -> list[Action]:
-    """Begin the shutdown since the command has ended for good."""
+    """Begin the shutdown because the command has ended for good."""
     timeout = service.config.stop_timeout
     service.timers.keep()
     seconds = OWN_END_STOP_TIMEOUT if timeout is None else timeout
@@ -152,7 +152,7 @@ def _drain(service: Service, status: ExitStatus) -> list[Action]:
 def _drain_beside(service: Service, why: str) -> list[Action]:
     """Do not wait for the command: the others must have time to shut down.
 
-    What stands as exit status is that of the stop, unless the command ends in time.
+    The exit status is that of the stop, unless the command ends in time.
     """
     service.is_command_left = True
     return [say(narrate.leaving_child, service.run.pid, why), *_begin_drain(service)]
@@ -166,42 +166,42 @@ def _begin_drain(service: Service) -> list[Action]:
 
 
 def left_command_ended(service: Service, event: Exited, now: float) -> list[Action]:
-    """Take the status of a command that was not waited for."""
+    """Take the exit status of the command, although rebound no longer waited for it."""
     service.is_command_left = False
     service.set_exit_status(event.status)
     return [*service.take_end(event, MEANT, now), service.ask_adopted()]
 
 
 def ask_newly_adopted(service: Service, _event: ChildrenReaped, _now: float) -> list[Action]:
-    """Ask what those that ended have left behind."""
+    """Ask the children of those that ended, which are adopted now."""
     return [service.ask_adopted()]
 
 
 def wait_for_filters(service: Service, _event: FiltersSpared, now: float) -> list[Action]:
-    """Give what is in the command's session the time to end by itself."""
+    """Give the processes in the command's session time to end by themselves."""
     if FiltersDue not in service.timers:
         service.timers.set(FiltersDue, now, FILTER_PATIENCE)
     return []
 
 
 def ask_filters(service: Service, _event: FiltersDue, _now: float) -> list[Action]:
-    """Ask them, too."""
+    """Ask the processes in the command's session, too."""
     service.spares_filters = False
     return [service.ask_adopted()]
 
 
 def none_adopted(service: Service, event: NoneAdopted, now: float) -> list[Action]:
-    """End if nothing is left but a command that is not waited for."""
+    """End if only a command is left that rebound does not wait for."""
     if service.is_command_left:
         return finish(service, event, now)
-    # A health check, which was killed; who knows whether it can be.
+    # A health check is left: it was killed, but may not be killable.
     if KillOverdue not in service.timers:
         service.timers.set(KillOverdue, now, KILL_PATIENCE)
     return []
 
 
 def pass_on(_service: Service, event: StopRequested, _now: float) -> list[Action]:
-    """Pass a further stop on to all that is left."""
+    """Pass a further stop on to every child that is left."""
     told = say(narrate.stop_received, event.signo, narrate.PASSED_ON)
     return [told, SignalChildren(event.signo)]
 
@@ -210,7 +210,7 @@ def pass_on(_service: Service, event: StopRequested, _now: float) -> list[Action
 
 
 def kill(service: Service, _event: StopTimeoutOver, now: float) -> list[Action]:
-    """Kill all that is left."""
+    """Kill every child that is left."""
     service.state = KILLING
     service.timers.keep()
     service.timers.set(KillOverdue, now, KILL_PATIENCE)
@@ -218,23 +218,23 @@ def kill(service: Service, _event: StopTimeoutOver, now: float) -> list[Action]:
 
 
 def kill_newly_adopted(_service: Service, _event: ChildrenReaped, _now: float) -> list[Action]:
-    """Kill what those that ended have left behind."""
+    """Kill the children of those that ended, which are adopted now."""
     return [KillChildren(_TIMEOUT_OVER)]
 
 
 def killed(service: Service, event: Exited, now: float) -> list[Action]:
-    """Take the status of a command that was killed."""
+    """Take the exit status of the command, which was killed."""
     service.set_exit_status(event.status)
     return [*service.take_end(event, MEANT, now), KillChildren(_TIMEOUT_OVER)]
 
 
 def not_killed(service: Service, event: KillOverdue, now: float) -> list[Action]:
-    """Leave what SIGKILL has not ended."""
+    """Leave the processes that SIGKILL has not ended."""
     return [say(narrate.not_killed, KILL_PATIENCE), *finish(service, event, now)]
 
 
 def finish(service: Service, _event: Event, _now: float) -> list[Action]:
-    """End: nothing is left that is waited for."""
+    """End: rebound waits for no process any more."""
     service.state = ENDED
     service.timers.keep()
     return []

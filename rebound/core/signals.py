@@ -1,8 +1,8 @@
 """Signal numbers and their names.
 
-Taken from `_signal`, the C half of the standard `signal` module: the Python half turns
-every number into an enum, which costs more start-up time than the interpreter needs for
-all else that rebound loads.  Nothing here calls the system.
+They come from `_signal`, the C half of the standard `signal` module.  The Python half turns
+every number into an enum, which costs more start-up time than all else that rebound loads.
+Nothing here calls the system.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SIGRTMIN = int(_signal.SIGRTMIN)
 SIGRTMAX = int(_signal.SIGRTMAX)
 
 LAST = 64
-"""The highest signal number of Linux (`_NSIG`; 128 on MIPS, which rebound is not for)."""
+"""The highest signal number of Linux (`_NSIG`; 128 on MIPS, which rebound does not support)."""
 
 _LONGEST = len("SIGRTMIN+30")
 
@@ -41,7 +41,7 @@ _ALIASES = ("SIGCLD", "SIGIOT", "SIGPOLL", "SIGRTMIN", "SIGRTMAX")
 
 _numbers: dict[str, int] = {}
 _names: dict[int, str] = {}
-"""Made when a name is needed for the first time: mostly after the command's first start."""
+"""Filled when a name is first needed: mostly after the command's first start."""
 
 
 def _make_names() -> None:
@@ -54,7 +54,7 @@ def _make_names() -> None:
 
 
 def name(signo: int) -> str:
-    """Give the usual name: `SIGTERM`, `SIGRTMIN+3`; a bare number where there is none."""
+    """Return the usual name: `SIGTERM`, `SIGRTMIN+3`; the number if there is no name."""
     if SIGRTMIN <= signo <= SIGRTMAX:
         return "SIGRTMIN" if signo == SIGRTMIN else f"SIGRTMIN+{signo - SIGRTMIN}"
     if not _names:
@@ -68,14 +68,14 @@ def from_bits(bits: int) -> frozenset[int]:
 
 
 def describe(signo: int) -> str:
-    """Give number and name for people: `signal 15 (SIGTERM)`."""
+    """Return number and name for people: `signal 15 (SIGTERM)`."""
     return f"signal {signo} ({name(signo)})"
 
 
 def parse(text: str) -> int:
     """Read a signal: a name with or without SIG, `RTMIN+n`, `RTMAX-n`, or 1 to 64.
 
-    Raises `ValueError` with a sentence that says what is allowed.
+    Raises `ValueError`; its text says what is allowed.
     """
     if not _numbers:
         _make_names()

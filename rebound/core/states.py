@@ -1,4 +1,4 @@
-"""The states of the service, by the names that `--status` shows."""
+"""The states of the service, under the names that `--status` shows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 STARTING: State = "STARTING"  # the command is being spawned
 RUNNING: State = "RUNNING"  # it runs
-RESTARTING: State = "RESTARTING"  # it was told to end, and is started again then
-CLEARING: State = "CLEARING"  # it is gone; what it left is asked to stop before the next start
-BACKOFF: State = "BACKOFF"  # it does not run, and is started again when that is over
+RESTARTING: State = "RESTARTING"  # it was told to end; the next start follows
+CLEARING: State = "CLEARING"  # it has ended; what it left is asked to stop before the next start
+BACKOFF: State = "BACKOFF"  # it has ended; the next start comes after a delay
 STOPPING: State = "STOPPING"  # it was told to stop, and still runs
-DRAINING: State = "DRAINING"  # it is gone; adopted processes were asked to stop
-KILLING: State = "KILLING"  # the stop timeout is over; all that is left is killed
+DRAINING: State = "DRAINING"  # it has ended; adopted processes were asked to stop
+KILLING: State = "KILLING"  # the stop timeout is over; every child that is left is killed
 ENDED: State = "ENDED"  # nothing is left

@@ -1,4 +1,4 @@
-"""Timers: each is an event that is due at some time, on the caller's monotonic clock."""
+"""Timers: events that are due at a time, on the caller's monotonic clock."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from rebound.core.events import Event
 
 PAUSE = 1.0
-"""Seconds.  A timer noticed so late means that rebound itself did not run (docker pause, a
-frozen cgroup, a stopped virtual machine), and nor did those whose time it measures."""
+"""Seconds.  If a timer is noticed this late, rebound itself did not run (docker pause, a frozen
+cgroup, a stopped virtual machine); nor did the processes whose time the timer measures."""
 
 
 class Timers:
@@ -16,11 +16,11 @@ class Timers:
 
     def __init__(self) -> None:
         self.deadline: float | None = None
-        """When the first is due; None = never."""
+        """When the first timer is due; None = never."""
         self._timers: dict[type[Event], tuple[float, float]] = {}  # (when due, after how long)
 
     def set(self, timer: type[Event], now: float, seconds: float) -> None:
-        """Set a timer, or set it anew."""
+        """Set a timer; if it is set, set it anew."""
         self._timers[timer] = (now + seconds, seconds)
         self._update()
 
@@ -40,7 +40,7 @@ class Timers:
         return self._timers[timer][0] if timer in self._timers else None
 
     def take(self, now: float) -> Event | None:
-        """Unset the first timer, return its event; None if there is none, or it begins anew."""
+        """Unset the first timer and return its event; None if there is none, or it begins anew."""
         if not self._timers:
             return None
         timer = min(self._timers, key=lambda timer: self._timers[timer][0])
@@ -52,7 +52,7 @@ class Timers:
         return timer()
 
     def __contains__(self, timer: type[Event]) -> bool:
-        """Whether a timer is set."""
+        """Return whether a timer is set."""
         return timer in self._timers
 
     def _update(self) -> None:

@@ -1,4 +1,4 @@
-"""What every watch over a run is: the rules of one option that may end it."""
+"""The base of the watches: each holds the rules of one option that may end a run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Base of the watches; one of each kind for a service, run after run."""
+    """Base of the watches.  A service has at most one of each kind, for all its runs."""
 
     pairs: Sequence[tuple[State, type[Event]]] = ()
-    """Each (state, event) that it handles: they become part of the service's table."""
+    """Each (state, event) that it handles; the service adds them to its table."""
 
     def __init__(self, config: Config, timers: Timers) -> None:
         self._config = config
@@ -32,7 +32,7 @@ class Watch:
 
     @property
     def health_state(self) -> str:
-        """What a health check finds: `starting`, `healthy`, `unhealthy`; empty without one."""
+        """`starting`, `healthy` or `unhealthy`; empty if it is no health check."""
         return ""
 
     def begin(self, run: Run, now: float) -> None:
@@ -40,9 +40,9 @@ class Watch:
         raise NotImplementedError
 
     def take(self, event: Event, state: State, now: float) -> Taken:
-        """Handle an event; return what to do, and whether the run is to end."""
+        """Handle an event; return the actions, and how the run is to end (None: it goes on)."""
         raise NotImplementedError
 
     def end(self) -> list[Action]:
-        """Give up what goes on beside the run."""
+        """Stop what goes on beside the run."""
         return []

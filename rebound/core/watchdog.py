@@ -19,33 +19,33 @@ if TYPE_CHECKING:
     from rebound.core.watch import Taken
 
 ABORT_PATIENCE = 5.0
-"""Seconds from SIGABRT, on which a hung command may dump its state, to SIGKILL."""
+"""Seconds from SIGABRT to SIGKILL, for a hung command to dump its state."""
 
 STOPPING_PATIENCE = 90.0
-"""Seconds that a run has to end in that says it is stopping by itself (STOPPING=1); systemd's
+"""Seconds that a run has to end after it said that it is stopping (STOPPING=1).  It is systemd's
 default for the same (TimeoutStopSec)."""
 
 FLOOD = 100.0
-"""So many messages a second from strangers may cost keep-alives.  While the socket's queue is full
-(net.unix.max_dgram_qlen, which may be as short as 10), a client that does not block loses its
-message (EAGAIN).  One that blocks gets its turn."""
+"""Messages a second from strangers.  More than that may cost keep-alives: while the socket's
+queue is full (net.unix.max_dgram_qlen, which may be as short as 10), a client that does not block
+loses its message (EAGAIN).  One that blocks gets its turn."""
 
 MOST_DOUBTS = 10
-"""So often in a row a silence in a flood is forgiven.  Four senders at full speed left room for
-every third keep-alive: a run that works is heard before that, and one that hangs does not stay
-for ever."""
+"""How many silences in a row a flood excuses.  Four senders at full speed left room for every
+third keep-alive: a run that works is heard before that, and one that hangs does not stay for
+ever."""
 
 _END = EndRun(HUNG, signals.SIGABRT, ABORT_PATIENCE)
 
 
 class Watchdog(Watch):
-    """Ends a run that is silent for too long, or says itself that it hangs."""
+    """Ends a run that is silent for too long, or reports itself as hung."""
 
     pairs = (
         (RUNNING, Notified),
         (RUNNING, NotifiedByStrangers),
         (RUNNING, WatchdogExpired),
-        # A run that ends gets no more time than others, but it may say something.
+        # A run that ends gets no extra time, but its messages are read.
         *((state, Notified) for state in (RESTARTING, STOPPING, DRAINING, KILLING, ENDED)),
         *(
             (state, NotifiedByStrangers)
@@ -57,12 +57,12 @@ class Watchdog(Watch):
         super().__init__(config, timers)
         self._run = Run(0, 0.0)
         self._time = 0.0  # seconds within which the run must give a sign of life
-        self._extended_until = 0.0  # when the patience ends that it has asked for
+        self._extended_until = 0.0  # when the extra time ends that it asked for
         self._says_ready = False
         self._says_stopping = False
-        self._strangers = 0  # how many messages of theirs came
+        self._strangers = 0  # how many messages came from strangers
         self._counting_since = 0.0
-        self._doubts = 0  # silences forgiven since the last sign of life
+        self._doubts = 0  # silences excused since the last sign of life
         self._told_of_flood = False
 
     @property
@@ -80,7 +80,7 @@ class Watchdog(Watch):
         self._timers.set(WatchdogExpired, now, self._time)
 
     def take(self, event: Event, state: State, now: float) -> Taken:
-        """Take a message, from the run or from others, or the end of the time."""
+        """Take a message from the run, a count of others' messages, or the end of the time."""
         if isinstance(event, Notified):
             actions = self._hear(event.message)
             if state != RUNNING:
@@ -103,7 +103,7 @@ class Watchdog(Watch):
         return [say(narrate.silent, self._run.pid, silence)], _END
 
     def _doubt(self, now: float) -> list[Action]:
-        """Forgive a silence that may be the work of strangers."""
+        """Excuse a silence that strangers may have caused."""
         self._doubts += 1
         self._count_anew(now)
         self._timers.set(WatchdogExpired, now, self._time)
@@ -123,7 +123,7 @@ class Watchdog(Watch):
     # --- Messages -----------------------------------------------------------------------
 
     def _hear(self, message: Message) -> list[Action]:
-        """Take what a run says of itself, in any state."""
+        """Take what a message says about the run itself, in any state."""
         run = self._run
         actions: list[Action] = []
         if message.stopping and not self._says_stopping:
@@ -137,13 +137,13 @@ class Watchdog(Watch):
         return actions
 
     def _heed(self, message: Message, now: float) -> list[Action]:
-        """Take what concerns a run's time."""
+        """Take what a message says about the run's time."""
         if message.watchdog:
             self._time = message.watchdog
         if message.extend:
             self._extended_until = now + message.extend
         if self._says_stopping:
-            # From here on it need not say that it is alive: a clean end may take its time.
+            # From here on it needs no keep-alives: a clean end may take its time.
             if message.stopping or message.extend:
                 self._expect_within(STOPPING_PATIENCE, now)
         elif message.ready or message.alive or message.watchdog or message.extend:

@@ -1,4 +1,4 @@
-"""Events and actions of the watches, which the plain supervision does not have."""
+"""Events and actions of the watches; the plain supervision has none of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Notified(Event):
 
 
 class NotifiedByStrangers(Event):
-    """So many messages came there from others, for whom the kernel does not vouch."""
+    """`count` messages came there from senders that the kernel does not know as the command."""
 
     count: int
 
@@ -45,7 +45,7 @@ class CheckDue(Event):
 
 
 class CheckTimeoutOver(Event):
-    """The health check has had its time."""
+    """The health check has taken too long."""
 
     waits_for_others = True
 

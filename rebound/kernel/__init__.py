@@ -1,1 +1,1 @@
-"""What rebound asks of the kernel: thin, and deciding nothing."""
+"""Rebound's calls to the kernel: thin modules that decide nothing."""

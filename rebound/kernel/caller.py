@@ -1,4 +1,4 @@
-"""What `supervise` asks of the process that calls it, and leaves as it was."""
+"""The process that calls `supervise`: what it must be, and how it gets its signals back."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ else:
     import _signal
 
 _LOOKS, _BETWEEN = 100, 0.01
-"""How often, and with how many seconds between, other threads are looked for until there are
-none: `Thread.join` returns a little before the kernel's thread is gone."""
+"""How often to look for other threads until none is left, and the seconds between two looks:
+`Thread.join` returns a little before the kernel's thread is gone."""
 
 _MOST_NAMED = 5
 
@@ -28,7 +28,7 @@ _MOST_NAMED = 5
 def require_alone() -> None:
     """Make sure that this is the main thread of a process with no other thread and no child.
 
-    Raises `RuntimeError`, which says what there is.
+    Raises `RuntimeError`; its text says which thread or child there is.
     """
     if _thread.get_native_id() != os.getpid():
         raise RuntimeError("supervise works in the main thread only, and this is another one")
@@ -56,14 +56,14 @@ def _list(names: list[str]) -> str:
 
 
 def _other_threads() -> list[str]:
-    # One that has blocked all signals would be no matter, but cannot be told from one that is
-    # being made: the C library unblocks them as soon as that runs.
+    # A thread with all signals blocked would do no harm, but a thread that is just being made
+    # looks the same: the C library unblocks its signals as soon as it runs.
     try:
-        # With the number that we have there, also where /proc is that of an outer namespace.
+        # /proc may belong to an outer PID namespace: `self` leads to our number there, too.
         own = os.readlink("/proc/self")
         return [_thread_name(tid) for tid in os.listdir("/proc/self/task") if tid != own]
     except OSError:
-        # Without /proc those of Python can be counted, but not those of a library in C.
+        # Without /proc we can count Python's threads, but not those of a C library.
         return ["a thread"] * _thread._count()
 
 
@@ -76,7 +76,7 @@ def _thread_name(tid: str) -> str:
 
 
 class Signals:
-    """The caller's signal mask, and what it does about SIGCHLD."""
+    """The caller's signal mask, and its handler of SIGCHLD."""
 
     def __init__(self) -> None:
         self._mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
@@ -85,8 +85,8 @@ class Signals:
     def restore(self) -> None:
         """Undo `linux.block_signals` and `linux.stop_ignoring_children`."""
         try:
-            linux.stop_ignoring_children()  # by which waiting SIGCHLDs, of our children, are lost
-            if self._on_child is not None:  # None: a handler in C, which cannot be had back
+            linux.stop_ignoring_children()  # this drops pending SIGCHLDs of our children
+            if self._on_child is not None:  # None: a handler in C, which Python cannot restore
                 _signal.signal(signals.SIGCHLD, self._on_child)
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, self._mask)

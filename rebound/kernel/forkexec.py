@@ -1,7 +1,7 @@
 """Starting a process by fork(2) and execve(2), where posix_spawn(3) is refused.
 
-glibc's posix_spawn makes the process by clone3(2) and falls back on clone(2) for ENOSYS alone;
-many seccomp profiles answer with EPERM.  fork(3) takes clone(2), which no profile refuses.
+glibc's posix_spawn makes the process by clone3(2), and falls back on clone(2) only after ENOSYS;
+many seccomp profiles answer with EPERM.  fork(3) uses clone(2), which no profile refuses.
 
 Until its exec the child is a copy of rebound.  It does what posix_spawn does, in that order,
 and never returns into rebound's own code.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rebound.kernel.spawn import FileActions
 
     Steps = Sequence[tuple[str, Callable[[], object]]]
-    """What the child does, one after the other, and what it is called if it fails."""
+    """The child's steps in order: the name for an error message, and the call."""
 
 _EXEC = "execve"
 _LONGEST_REPORT = 64
@@ -40,7 +40,8 @@ _SEARCH_GOES_ON = frozenset(
         errno.ETIMEDOUT,
     )
 )
-"""As execvp(3) does; but that leaves out what is too long, here the kernel says so."""
+"""The errors after which execvp(3) tries the next path.  It skips a path that is too long; here
+the kernel refuses that with ENAMETOOLONG."""
 
 
 def start(
@@ -53,11 +54,11 @@ def start(
 ) -> int:
     """Start the command, return its pid; its exec has succeeded then.
 
-    The exec closes the pipe through which the child would tell that it failed.  rebound waits
-    for that, as it does in vfork(2) the other way: a child that is stopped in between holds
-    it up.
+    If a step fails, the child reports it through a pipe, which a successful exec closes.
+    rebound waits for either, as posix_spawn(3) waits in vfork(2): a child that is stopped in
+    between holds it up.
 
-    Raises `NoProcess` if it did not come to the exec, and `OSError` if that failed.
+    Raises `NoProcess` if a step before the exec failed, and `OSError` if the exec failed.
     """
     steps: Steps = [
         ("sigaction", lambda: linux.reset_signals(inherited)),
@@ -79,7 +80,7 @@ def start(
         linux.close(writer)
     try:
         report = os.read(reader, _LONGEST_REPORT)
-    except OSError:  # EIO, ENOMEM: if the exec has failed, the exit status tells it, too
+    except OSError:  # EIO, ENOMEM: the exit status also tells whether the exec failed
         report = b""
     finally:
         linux.close(reader)
@@ -93,7 +94,7 @@ def start(
 
 
 def _open_pipe(taken: Collection[int]) -> tuple[int, int]:
-    """Open a pipe that is closed on exec, and none of whose numbers is to be given another file."""
+    """Open a pipe that closes on exec; neither end has a number that is in `taken`."""
     reader, writer = os.pipe()
     passed_over = []
     try:
@@ -114,7 +115,7 @@ def _fork(steps: Steps, writer: int) -> int:
     status = EXEC_FAILED
     pid = os.fork()
     if not pid:
-        # Whatever happens here: what returned from it would be a second rebound.
+        # This must never return, whatever happens: it would be a second rebound.
         try:
             status = _take(steps, writer)
         finally:
@@ -131,9 +132,9 @@ def _no_process(call: str, number: int | None) -> NoProcess:
 
 
 def _take(steps: Steps, writer: int) -> int:
-    """Take the steps, of which the last is the exec.
+    """Take the steps; the last one is the exec.
 
-    If one fails, tell the parent which and why, and return what a shell would exit with.
+    If a step fails, tell the parent which and why, and return the exit status of a shell.
     """
     for call, step in steps:
         try:
@@ -151,7 +152,7 @@ def _take(steps: Steps, writer: int) -> int:
 
 
 def _target(action: tuple[Any, ...]) -> int:
-    """Give the number that a file action of posix_spawn(3) is about."""
+    """Return the descriptor that a file action of posix_spawn(3) changes."""
     number: int = action[2 if action[0] == os.POSIX_SPAWN_DUP2 else 1]
     return number
 
@@ -173,7 +174,7 @@ def _carry_out(file_actions: FileActions) -> None:
 
 
 def _execute(command: list[bytes], environment: Mapping[bytes, bytes]) -> None:
-    """Execute the command as posix_spawnp(3) does, found along rebound's own PATH."""
+    """Find the command along rebound's own PATH, as posix_spawnp(3) does, and execute it."""
     failed: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     refused = None
     for path in _candidates(command[0]):
@@ -189,7 +190,7 @@ def _execute(command: list[bytes], environment: Mapping[bytes, bytes]) -> None:
 
 
 def _candidates(name: bytes) -> Iterator[bytes]:
-    """Give the paths at which execvp(3) looks for a command."""
+    """Return the paths at which execvp(3) looks for a command."""
     if b"/" in name:
         yield name
         return

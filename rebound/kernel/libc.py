@@ -1,7 +1,7 @@
-"""The C library through ctypes: what Python lacks, or has in modules larger than all of us.
+"""The C library through ctypes: calls that Python lacks, or has only in large modules.
 
-signalfd(2) and sigqueue(3) it lacks; `_socket` is large, and few ever ask for a status.
-ctypes takes as long to load as all of rebound; import this once the command runs.
+Python lacks signalfd(2) and sigqueue(3).  `_socket` is large, and few users ask for a status.
+ctypes takes as long to load as all of rebound: import this only once the command runs.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import os
 import sys
 
 if not hasattr(ctypes, "CDLL"):
-    # To Python a package of which no file can be looked at (stat(2): ENOMEM) is a mere directory,
-    # which it imports as an empty one (PEP 420), for good.
+    # If Python cannot look at a package's files (stat(2): ENOMEM), it takes the package for a mere
+    # directory, and keeps an empty package for it (PEP 420).
     del sys.modules["ctypes"]
     raise ImportError("ctypes cannot be read")
 
@@ -29,13 +29,13 @@ SI_QUEUE = -1
 """`si_code` of a signal sent by sigqueue(3), which carries a value."""
 
 BATCH = 32
-"""How many signals one read takes at most, so that a flood of them starves nothing."""
+"""The most signals that one read takes, so that a flood of them starves nothing."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _WORD_BITS = 8 * ctypes.sizeof(ctypes.c_ulong)
 _SigSet = ctypes.c_ulong * (1024 // _WORD_BITS)  # sigset_t of glibc and musl: 1024 bits
 _libc.signalfd.argtypes = (ctypes.c_int, ctypes.POINTER(_SigSet), ctypes.c_int)
-# `union sigval` is passed as the pointer that is its widest member.
+# `union sigval` is passed as a pointer, its widest member.
 _libc.sigqueue.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
 _libc.bind.argtypes = _libc.connect.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
 
@@ -104,7 +104,7 @@ def open_signalfd(signos: Iterable[int]) -> int:
 
 
 def read_signals(fd: int) -> list[SignalInfo]:
-    """Take up to BATCH pending signals, none if there is none; valid until the next call."""
+    """Take up to BATCH pending signals; the list is valid until the next call."""
     try:
         size = os.readv(fd, [_buffer])
     except BlockingIOError:
@@ -120,7 +120,7 @@ def sigqueue(pid: int, signo: int, value: int) -> None:
 
 
 def stop_tracing(pid: int, signo: int) -> None:
-    """Let a stopped tracee go on, with a signal or 0 (PTRACE_DETACH); nothing if it is gone."""
+    """Let a stopped tracee go on, with a signal or 0 (PTRACE_DETACH); ignore that it is gone."""
     _libc.ptrace(_PTRACE_DETACH, pid, None, signo)
 
 
@@ -133,7 +133,7 @@ def unix_socket() -> int:
 
 
 def bind(fd: int, path: str) -> None:
-    """Give a socket its name.  Raises `OSError` (EADDRINUSE, EACCES, EROFS, ENAMETOOLONG)."""
+    """Bind a socket to a path.  Raises `OSError` (EADDRINUSE, EACCES, EROFS, ENAMETOOLONG)."""
     address = _address(path)
     if _libc.bind(fd, address, len(address)):
         _raise_errno()
@@ -153,7 +153,7 @@ def connect(fd: int, path: str) -> None:
 
 
 def _address(path: str) -> bytes:
-    """Give a `struct sockaddr_un`."""
+    """Return a `struct sockaddr_un`."""
     name = os.fsencode(path) + b"\0"
     if len(name) > _SUN_PATH_SIZE:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))

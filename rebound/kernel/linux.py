@@ -1,7 +1,7 @@
-"""The system calls, thin: each function names what can fail, why, and what then.
+"""Thin system calls: each function says what can fail, why, and what then.
 
-It decides nothing.  What Python's own modules lack is in `libc`, which needs ctypes and
-is loaded only after the command has been started.
+They decide nothing.  `libc` has the calls that Python's own modules lack; it needs ctypes
+and is loaded only after the command has been started.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import errno
 import os
 import time
 
-import _prctl  # the C half of python-prctl; the Python half takes longer to load than to use
+import _prctl  # the C half of python-prctl; the Python half is slow to load
 
 from rebound.core import signals
 from rebound.core.record import Record
@@ -22,32 +22,32 @@ else:
     import _signal
 
 SI_KERNEL = 0x80
-"""`si_code` of a signal that the kernel sent of its own accord, e.g. for ^C (sigaction(2))."""
+"""`si_code` of a signal that the kernel itself sent, e.g. for ^C (sigaction(2))."""
 
 
 class Inherited(Record):
-    """What rebound was started with, and every run of the command gets."""
+    """The signal settings that rebound was started with, and that every run gets."""
 
     mask: frozenset[int]
-    """The blocked signals, without those of the C library, which it lets nobody block."""
+    """The blocked signals, without the few that the C library keeps for itself."""
     ignored: frozenset[int]
     """The ignored signals."""
 
 
 class NoProcess(OSError):
-    """The system refuses a process, or to prepare it: it did not come to the exec."""
+    """The system refused to make a process, or to prepare it for the exec."""
 
 
 def valid_signals() -> frozenset[int]:
-    """Give the signals that the C library lets us name: all but the few that it uses itself."""
+    """Return all signals but the few that the C library keeps for itself."""
     return frozenset(int(signo) for signo in _signal.valid_signals())
 
 
 def block_signals() -> Inherited:
-    """Block every signal that can be; say what was blocked and ignored before.
+    """Block every signal that can be blocked; return what was blocked and ignored before.
 
-    From here on a signal waits in the kernel until it is read.  Python has ignored
-    SIGPIPE and SIGXFSZ before any of our code ran, so those two count as not ignored.
+    From here on a signal waits in the kernel until it is read.  Python ignores SIGPIPE and
+    SIGXFSZ before any of our code runs, so those two count as not ignored.
     """
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     ignored = {
@@ -62,26 +62,26 @@ def block_signals() -> Inherited:
 
 
 def restore_signals(inherited: Inherited) -> None:
-    """Undo `block_signals`; what is pending is delivered now."""
+    """Undo `block_signals`; pending signals are delivered now."""
     _signal.pthread_sigmask(_signal.SIG_SETMASK, inherited.mask)
 
 
 def default_signals(inherited: Inherited) -> frozenset[int]:
-    """Give the signals whose action in the command is the default one.
+    """Return the signals that have their default action in the command.
 
-    Exec keeps ignored signals ignored, and Python ignores two that were not so before.
+    An exec keeps ignored signals ignored, and Python ignores two more.
     """
     return valid_signals() - inherited.ignored
 
 
 def reset_signals(inherited: Inherited) -> None:
-    """Have all those take their default action."""
+    """Reset the signals of `default_signals` to their default action."""
     for signo in default_signals(inherited) - {signals.SIGKILL, signals.SIGSTOP}:
         _signal.signal(signo, _signal.SIG_DFL)
 
 
 def end_on_interrupt() -> None:
-    """Let ^C end us as it does any other tool, without a word: Python would raise an error."""
+    """Let ^C end us silently, as it ends any other tool: Python would raise an error."""
     if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
@@ -98,7 +98,7 @@ def stop_ignoring_children() -> None:
 
 
 def wait_for_signal(timeout: float | None) -> tuple[int, int, int] | None:
-    """Take one blocked signal without any descriptor: (signo, code, pid), None on timeout."""
+    """Take one blocked signal without a descriptor: (signo, code, pid); None on timeout."""
     everything = _signal.valid_signals()
     if timeout is None:
         info: _signal.struct_siginfo | None = _signal.sigwaitinfo(everything)
@@ -122,7 +122,7 @@ def become_subreaper() -> None:
 
 
 def set_name(name: str) -> None:
-    """Set what ps(1) and pgrep(1) show as our command name; no matter if it fails."""
+    """Set the name that ps(1) and pgrep(1) show for us; ignore a failure."""
     try:
         _prctl.prctl(_prctl.PR_SET_NAME, name)
     except OSError:
@@ -132,7 +132,7 @@ def set_name(name: str) -> None:
 def set_parent_death_signal(signo: int) -> None:
     """Have the kernel send us `signo` when our parent dies (PR_SET_PDEATHSIG).
 
-    A parent that died just before would go unnoticed: a new parent means that it did.
+    The kernel does not report a parent that died just before: if we have a new parent, it did.
     Raises `OSError` (EINVAL) if the kernel does not know the signal.
     """
     parent = os.getppid()
@@ -148,7 +148,7 @@ def open_pidfd(pid: int) -> int:
     """Open a descriptor that becomes readable when child `pid` ends; it is close-on-exec.
 
     Raises `OSError`: EPERM or ENOSYS under an old seccomp profile or gVisor, EMFILE or
-    ENFILE without a free descriptor.  SIGCHLD alone does then.
+    ENFILE without a free descriptor.  SIGCHLD alone is enough then.
     """
     if not hasattr(os, "pidfd_open"):  # a Python built on headers older than Linux 5.3
         raise OSError(errno.ENOSYS, "not known to this Python")
@@ -156,7 +156,7 @@ def open_pidfd(pid: int) -> int:
 
 
 def yield_cpu() -> None:
-    """Let others run first; a seccomp profile may refuse that, and it is no matter then."""
+    """Let other processes run first; ignore that a seccomp profile refuses."""
     try:
         os.sched_yield()
     except OSError:
@@ -164,7 +164,7 @@ def yield_cpu() -> None:
 
 
 def pause(seconds: float) -> None:
-    """Do nothing for some time, at most 1 s; a seccomp profile may refuse that, too."""
+    """Sleep, at most 1 s; ignore that a seccomp profile refuses."""
     try:
         time.sleep(seconds)
     except OSError:
@@ -172,9 +172,9 @@ def pause(seconds: float) -> None:
 
 
 def close(fd: int) -> None:
-    """Let go of a descriptor.
+    """Close a descriptor; ignore EINTR, EIO and ENOSPC.
 
-    It is gone then, whatever close(2) says: EINTR, EIO, ENOSPC.
+    The descriptor is gone in each case (close(2)).
     """
     try:
         os.close(fd)
@@ -185,8 +185,8 @@ def close(fd: int) -> None:
 def send(pid: int, signo: int) -> OSError | None:
     """Send a signal to a child that we have not reaped; a negative pid means its group.
 
-    Until a child is reaped its pid, and the group of that number, cannot be reused, so
-    this cannot hit a stranger.  Returns the error: ESRCH for an empty group, EPERM for a
+    Until a child is reaped its pid, and the group of that number, cannot be reused: the signal
+    cannot hit a stranger.  Returns the error, if any: ESRCH for an empty group, EPERM for a
     process of another user.
     """
     try:
@@ -199,7 +199,7 @@ def send(pid: int, signo: int) -> OSError | None:
 def send_to_all(signo: int) -> bool:
     """As PID 1, send a signal to all others in our PID namespace and below it (kill(2)).
 
-    False if we are not PID 1, where that would hit strangers, or may signal none (EPERM).
+    Returns False if we are not PID 1, as it would hit strangers, or if we may signal none (EPERM).
     """
     if os.getpid() != 1:
         return False
@@ -210,8 +210,8 @@ def send_to_all(signo: int) -> bool:
 def queue(pid: int, signo: int, value: int) -> OSError | None:
     """Send a signal that carries a value, as sigqueue(3) does.
 
-    Returns the error.  EAGAIN, a full queue (RLIMIT_SIGPENDING), is left to kill(2),
-    which always leaves a mark: the value is lost, the signal is not.
+    Returns the error, if any.  After EAGAIN, a full queue (RLIMIT_SIGPENDING), it uses kill(2),
+    which needs no room in the queue: the value is lost, the signal arrives.
     """
     from rebound.kernel import libc
 
@@ -225,10 +225,10 @@ def queue(pid: int, signo: int, value: int) -> OSError | None:
 
 
 def suspend(signo: int) -> None:
-    """Stop ourselves as the stop signal `signo` by default does; return once continued.
+    """Stop ourselves by the default action of `signo`; return once continued.
 
-    The kernel's own rules hold: neither PID 1 nor a member of an orphaned process group,
-    which no shell could continue, is stopped (setpgid(2)).  Then it returns at once.
+    The kernel does not stop PID 1, nor a member of an orphaned process group, which no shell
+    could continue (setpgid(2)).  Then this returns at once.
     """
     _signal_ourselves(signo)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [signo])
@@ -237,14 +237,14 @@ def suspend(signo: int) -> None:
 
 def _signal_ourselves(signo: int) -> None:
     try:
-        # By tgkill(2).  Of a getpid(2) that is refused -1 comes, which to kill(2) means everybody.
+        # This uses tgkill(2).  A refused getpid(2) returns -1, which to kill(2) means everybody.
         _signal.raise_signal(signo)
-    except OSError:  # a seccomp profile refuses; then it is not sent
+    except OSError:  # a seccomp profile refuses: the signal is not sent
         pass
 
 
 def shares_our_group(pid: int) -> bool:
-    """Whether an unreaped child is in our process group, so that terminal keys reach it."""
+    """Return whether an unreaped child is in our process group: terminal keys reach it then."""
     try:
         return os.getpgid(pid) == os.getpgrp()
     except OSError:
@@ -252,9 +252,9 @@ def shares_our_group(pid: int) -> bool:
 
 
 def is_session_leader() -> bool:
-    """Whether we lead our session; the kernel sends a hang-up to the leader alone.
+    """Return whether we lead our session; the kernel sends a hang-up to the leader alone.
 
-    Where a seccomp profile refuses to tell, we may: rather forward it twice than not at all.
+    Returns True if a seccomp profile refuses to tell: better forward it twice than never.
     """
     try:
         return os.getsid(0) == os.getpid()
@@ -263,18 +263,18 @@ def is_session_leader() -> bool:
 
 
 def make_directory(path: str | bytes) -> None:
-    """Make a directory, as the umask says; do nothing if it is there.
+    """Make a directory with the mode of the umask; do nothing if it is there.
 
     Raises `OSError`: EACCES, EROFS, ENOENT without a parent.
     """
     try:
         os.mkdir(path)
-    except FileExistsError:  # perhaps only since another rebound has just made it
+    except FileExistsError:  # perhaps another rebound has just made it
         pass
 
 
 def chance() -> float:
-    """Return a number from 0 to 1; 0 where the kernel gives no random one."""
+    """Return a random number from 0 to 1; 0 if the kernel gives none."""
     try:
         return os.urandom(1)[0] / 255
     except (OSError, NotImplementedError):  # neither getrandom(2) nor /dev/urandom

@@ -1,4 +1,4 @@
-"""One line each on stderr, or in a file; writing never blocks and never fails rebound."""
+"""The log, on stderr or in a file: a write never blocks, and its failure never ends rebound."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOTHING, _QUIET, _NORMAL, _VERBOSE = range(-1, 3)
 _LEVELS = {"error": _QUIET, "info": _NORMAL, "debug": _VERBOSE}
 
 _S_IFMT, _S_IFREG = 0o170000, 0o100000
-"""inode(7), without the import of the `stat` module."""
+"""inode(7); spares the import of the `stat` module."""
 
 _RWF_NOWAIT = 8
 """pwritev2(2); Python names it for preadv only."""
@@ -23,11 +23,11 @@ _RWF_NOWAIT = 8
 class Log:
     """Writes lines to a descriptor that belongs to the command as much as to us.
 
-    O_NONBLOCK is a mark on the open file that all its holders share, so it must not be
-    set on the inherited stderr.  A line that cannot be written at once is dropped, and
-    counted; the count is written as soon as something can be.
+    O_NONBLOCK is a flag of the open file, which all its holders share, so it must not be
+    set on the inherited stderr.  A line that cannot be written at once is dropped and
+    counted; the count is written as soon as possible.
 
-    With a `path` all goes to that file.  Raises `OSError` if it cannot be opened.
+    With a `path` every line goes to that file.  Raises `OSError` if it cannot be opened.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Log:
             self._threshold = _NOTHING
             return
         if kind == _S_IFREG:
-            # It does not block; opened once more, it would have an offset of its own, and
-            # what the command writes and what we write would overwrite each other.
+            # A regular file does not block.  Opened once more it would have an offset of its
+            # own, and our lines and the command's would overwrite each other.
             self._write = os.write
         elif (own_fd := _reopen_nonblocking(fd)) >= 0:
             self._fd = self._own_fd = own_fd
@@ -89,7 +89,7 @@ class Log:
         self._write = os.write
 
     def reopen(self) -> None:
-        """Go on in the file that has the path now, or, where that cannot be, in the old one."""
+        """Go on in the file that has the path now; if it cannot be opened, in the old one."""
         if not self._path:
             return
         try:
@@ -98,7 +98,7 @@ class Log:
             self.write("error", "error", f"{error.strerror}; going on with the old one")
 
     def close(self) -> None:
-        """Close what was opened; the inherited descriptor stays."""
+        """Close the descriptors that were opened here; the inherited one stays."""
         self._write_dropped()
         self._threshold = _NOTHING
         if self._own_fd >= 0:
@@ -106,7 +106,7 @@ class Log:
             self._own_fd = -1
 
     def expect_half_a_line(self) -> None:
-        """Take note that the command, which may write to the same file, has ended anywhere."""
+        """Take note that the command, which may share the file, has ended: perhaps in mid-line."""
         self._is_torn = self._is_torn or self._is_shared
 
     def write(
@@ -114,7 +114,7 @@ class Log:
     ) -> None:
         """Write a line at level `error` (always), `info` (not with -q) or `debug` (-v).
 
-        `text` is for people; for programs there is the JSON format, with `event` and `fields`.
+        `text` is for people.  The JSON format adds `event` and `fields` for programs.
         """
         if not self.shows(level):
             return
@@ -130,12 +130,12 @@ class Log:
 
     def _put(self, line: bytes) -> bool:
         if self._is_torn and self._is_json:
-            # People can read what is glued together, programs cannot; an empty line is no object.
+            # People can read two lines in one, programs cannot; an empty line does no harm.
             line = b"\n" + line
         try:
             written = self._write(self._fd, line)
         except (OSError, ImportError):
-            # EAGAIN: full; EPIPE: no reader; ENOSPC, EIO, EFBIG: no use either.
+            # EAGAIN: full; EPIPE: no reader; ENOSPC, EIO, EFBIG: another try would not help either.
             return False
         if written:
             self._is_torn = written < len(line)
@@ -143,10 +143,9 @@ class Log:
 
 
 def _reopen_nonblocking(fd: int) -> int:
-    """Open the same pipe or terminal once more, with a file of our own to mark O_NONBLOCK.
+    """Open the same pipe or terminal once more, as an open file of our own with O_NONBLOCK.
 
-    Gives -1 where that cannot be: sockets (ENXIO), no /proc, a pipe of another user
-    (EACCES).
+    Returns -1 if that fails: sockets (ENXIO), no /proc, a pipe of another user (EACCES).
     """
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
@@ -156,15 +155,15 @@ def _reopen_nonblocking(fd: int) -> int:
 
 
 def _write_without_waiting(fd: int, line: bytes) -> int:
-    """Write to what others hold open, too.  Raises `OSError`, EAGAIN if it would block."""
+    """Write to a file that others hold open, too.  Raises `OSError`: EAGAIN if it would block."""
     try:
         return os.pwritev(fd, [line], -1, _RWF_NOWAIT)
     except BlockingIOError:
         raise
     except OSError:
         # EOPNOTSUPP: terminals, and pipes before Linux 6.5.  Writable means room for
-        # PIPE_BUF bytes there; only a writer that comes between can fill it.
-        import select  # mostly it is loaded already, by the loop
+        # PIPE_BUF bytes there, unless another writer fills it in between.
+        import select  # the loop has mostly loaded it already
 
         poll = select.poll()
         poll.register(fd, select.POLLOUT)

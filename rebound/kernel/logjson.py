@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def format_line(level: str, event: str, text: str, fields: Mapping[str, object]) -> bytes:
-    """Give the line; texts in it are cut until it may be written in one piece.
+    """Return the line; its texts are cut until it can be written in one piece.
 
-    The log may have to put a newline before it.
+    It leaves room for one newline before the line, which the log may have to add.
     """
     line = {"ts": timestamp(time.time()), "level": level, "event": event, **fields, "msg": text}
     encoded = to_json(line)
@@ -31,7 +31,7 @@ def format_line(level: str, event: str, text: str, fields: Mapping[str, object])
 
 
 def timestamp(seconds: float) -> str:
-    """Give a time of the wall clock as in RFC 3339, in UTC, with milliseconds."""
+    """Return a wall-clock time in UTC as in RFC 3339, with milliseconds."""
     milliseconds = round(seconds * 1000)
     utc = time.gmtime(milliseconds // 1000)
     date = f"{utc.tm_year:04}-{utc.tm_mon:02}-{utc.tm_mday:02}"

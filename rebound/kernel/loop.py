@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Signal(Protocol):
-        """What the loop hands over of a signal, see sigaction(2) and signalfd(2)."""
+        """A signal as the loop hands it over, see sigaction(2) and signalfd(2)."""
 
-        # Read-only, so that both a Record and a ctypes structure will do.
+        # Read-only, so that both a Record and a ctypes structure fit.
         @property
         def signo(self) -> int: ...  # noqa: D102
         @property
@@ -34,15 +34,15 @@ _RETRY = 1.0
 
 _MAX_READY = 8
 
-_EPOLLIN, _EPOLLOUT = 1, 4  # epoll_ctl(2); the module is loaded once the command has started
+_EPOLLIN, _EPOLLOUT = 1, 4  # epoll_ctl(2); `select` is loaded only once the command has started
 
 _SIGNALS = range(1, signals.LAST + 1)
-"""All, also those that were ignored when rebound started: while a signal is blocked, the kernel
-keeps it even so (kernel/signal.c, sig_ignored)."""
+"""All signals, even those that were ignored when rebound started: the kernel keeps a blocked
+signal although it is ignored (kernel/signal.c, sig_ignored)."""
 
 
 class PlainSignal(Record):
-    """A signal taken by sigtimedwait(2), which in Python gives no value."""
+    """A signal from sigtimedwait(2); Python does not return its value."""
 
     signo: int
     code: int
@@ -54,8 +54,8 @@ class Loop:
     """Waits for signals and descriptors.
 
     Its own descriptors are made at the first wait, which is after the command's first
-    start.  As long as there are none to be had (EMFILE, ENFILE, ENOMEM), it takes the
-    signals with sigtimedwait(2), which needs none, and tries again every second.
+    start.  If it can make none (EMFILE, ENFILE, ENOMEM), it takes the signals with
+    sigtimedwait(2), which needs none, and tries again every second.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -66,7 +66,7 @@ class Loop:
         self._complained = False
 
     def watch(self, fd: int, handler: Callable[[], None], *, writable: bool = False) -> None:
-        """Have `wait` give `handler` when `fd` is readable, or writable.
+        """Have `wait` return `handler` when `fd` is readable, or writable.
 
         Raises `OSError` (ENOMEM, ENOSPC).
         """
@@ -80,14 +80,14 @@ class Loop:
         if self._watched.pop(fd, None) and self._epoll is not None:
             try:
                 self._epoll.unregister(fd)
-            except OSError:  # ENOMEM: it would go on to tell of that descriptor
+            except OSError:  # ENOMEM: this epoll would go on reporting that descriptor
                 self.close()  # the next wait makes another one
 
     def forget(self, fd: int) -> None:
         """Undo `watch` of a descriptor that is closed next.
 
-        Closing takes it out of the epoll (epoll(7)), since no other descriptor refers to
-        it: it is close-on-exec, and a spawn returns only after the exec.
+        Closing takes it out of the epoll (epoll(7)), because no other descriptor refers to its
+        file: it is close-on-exec, and a spawn returns only after the exec.
         """
         self._watched.pop(fd, None)
 
@@ -97,11 +97,11 @@ class Loop:
         linux.close(fd)
 
     def wait(self, timeout: float | None) -> tuple[Sequence[Signal], Sequence[Callable[[], None]]]:
-        """Wait until something happens: (signals in their order, handlers to be called).
+        """Wait until something happens; return (signals in their order, handlers to call).
 
         Both are empty only on timeout.  `timeout` is in seconds, None = no limit.  A handler
-        may be called in vain: when an earlier one has closed its descriptor, or when there
-        is no epoll, and all are given.
+        may find nothing to do: an earlier one may have closed its descriptor; and without an
+        epoll all handlers are returned.
         """
         if timeout is not None:
             timeout = min(max(timeout, 0.0), _LONGEST_WAIT)
@@ -124,7 +124,7 @@ class Loop:
                 received = self._read_signals(fd)
             elif fd in self._watched:
                 ready.append(self._watched[fd][0])
-            else:  # it was not closed after all: it would keep the loop busy
+            else:  # its descriptor was not closed, and would keep the loop busy
                 self.close()
         return received, ready
 
@@ -153,12 +153,12 @@ class Loop:
             for fd, (_handler, events) in self._watched.items():
                 self._epoll.register(fd, events)
         except Exception as error:
-            # OSError; ImportError, MemoryError: to load ctypes takes a descriptor and memory.
+            # OSError; ImportError, MemoryError: loading ctypes takes a descriptor and memory.
             self._go_on_without(error)
         return self._epoll
 
     def _go_on_without(self, error: Exception) -> None:
-        """Give up descriptors that are of no use; the next wait tries to get others."""
+        """Close descriptors that do not work; the next wait tries to make new ones."""
         self.close()
         if not self._complained:
             self._say(f"no signalfd or epoll ({error}); going on without, trying again")

@@ -1,4 +1,4 @@
-"""Processes by their numbers: which are our children, and what /proc tells of them."""
+"""Processes by pid: which are our children, and what /proc says about them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 _WINDOW = 32768
-"""How many pids from 2 on, and from our own on, are probed where nothing lists our children.
+"""If nothing lists our children, this many pids are probed from 2 on, and from our own on.
 
-There may be 4194304 (pid_max of proc(5)), and to probe one takes 1.4 µs."""
+There may be 4194304 (pid_max of proc(5)), and one probe takes 1.4 µs."""
 
 _OVERFLOW_UID = 65534
-"""How each user that our user namespace does not know appears to us (user_namespaces(7))."""
+"""The uid that stands for every user whom our user namespace lacks (user_namespaces(7))."""
 
 
 def has_proc() -> bool:
-    """Whether /proc is there and counts pids as we do: ask it before you look up any by number.
+    """Return whether /proc is there and has our pids: ask this before you look up a pid.
 
-    After `unshare --pid` without a mount it is that of an outer PID namespace, where our
-    children have other numbers.  /proc/self names us there, too, and by a number that may by
-    chance be the same; so NSpid tells, where there is one (Linux 4.1): our pids in that
-    namespace and those below it, down to our own.
+    After `unshare --pid` without a mount, /proc belongs to an outer PID namespace, where our
+    children have other pids.  /proc/self leads to us there, too, and by chance its pid may be
+    the same.  NSpid (Linux 4.1) decides: it lists our pids in that namespace and those below it,
+    down to our own.
     """
     try:
         if os.readlink("/proc/self") != str(os.getpid()):
@@ -37,7 +37,7 @@ def has_proc() -> bool:
 
 
 def _status(process: int | str, name: bytes) -> list[bytes]:
-    """Return the words of a line of /proc/PID/status; raises `OSError`."""
+    """Return the words of a line of /proc/PID/status.  Raises `OSError`."""
     with open(f"/proc/{process}/status", "rb") as status:
         for line in status:
             if line.startswith(name):
@@ -46,7 +46,7 @@ def _status(process: int | str, name: bytes) -> list[bytes]:
 
 
 def has_children() -> bool:
-    """Whether there is any child, alive or dead; where nothing can tell, there may be."""
+    """Return whether there is any child, alive or dead; True if nothing can tell."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -57,11 +57,11 @@ def has_children() -> bool:
 
 
 def children(known: Collection[int] = ()) -> list[int]:
-    """List our direct children, dead ones included, but for the `known`.
+    """Return our direct children, dead ones included, without the `known`.
 
-    There may be more of them than can be found: where /proc cannot be read, only some pids
-    are tried.  None is believed unless wait(2) knows it for a child; if a seccomp profile
-    refuses to ask that, those that the kernel itself lists as ours: we alone reap them.
+    It may miss some: if /proc cannot be read, it tries only some pids.  It returns only pids
+    that wait(2) confirms as children.  If a seccomp profile refuses that, it returns those that
+    the kernel lists as ours: we alone reap them.
     """
     listed = _listed_children()
     candidates = _candidates() if listed is None else listed
@@ -73,10 +73,10 @@ def children(known: Collection[int] = ()) -> list[int]:
 
 
 def _listed_children() -> list[int] | None:
-    """Return what the kernel lists as our children; None where it does not.
+    """Return our children as the kernel lists them; None if it has no such list.
 
-    /proc/PID/task/TID/children can miss a child only when one that was listed before it
-    is reaped meanwhile (proc(5)); we alone reap, and have one thread.
+    /proc/PID/task/TID/children can miss a child only if one that was listed before it is
+    reaped meanwhile (proc(5)); we alone reap, and have one thread.
     """
     if not has_proc():
         return None
@@ -88,20 +88,20 @@ def _listed_children() -> list[int] | None:
 
 
 def _candidates() -> Iterable[int]:
-    """Return the pids that may be our children's: all that there are, or those most likely."""
+    """Return the pids that may be our children: all pids, or the most likely ones."""
     if has_proc():
         try:
             return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
         except OSError:  # EMFILE, ENFILE
             pass
-    # The kernel counts upwards, and begins again at the end: what we have adopted mostly comes
-    # soon after us.
+    # The kernel counts upwards, and begins again at the end: processes that we adopt mostly have
+    # pids soon after ours.
     own = max(os.getpid(), 2)
     return sorted({*range(2, 2 + _WINDOW), *range(own, own + _WINDOW)})
 
 
 def _is_child(pid: int) -> bool:
-    """Whether it is a child of ours.  Raises `OSError` where a seccomp profile refuses."""
+    """Return whether it is our child.  Raises `OSError` if a seccomp profile refuses."""
     try:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -110,7 +110,7 @@ def _is_child(pid: int) -> bool:
 
 
 def session_of(pid: int) -> int:
-    """Return the session of a process; 0 if that began outside of our PID namespace; -1 if gone."""
+    """Return a process's session; 0 if that began outside our PID namespace; -1 if it is gone."""
     try:
         return os.getsid(pid)
     except OSError:
@@ -118,15 +118,15 @@ def session_of(pid: int) -> int:
 
 
 def sessions_of_command(pid: int) -> tuple[int, int]:
-    """Return the sessions in which a command is, or was, that we started with this pid.
+    """Return the sessions that a command may be in, or have been in, that started as `pid`.
 
-    It is in ours, or leads one of its own: a process joins no other (setsid(2)).
+    It is in ours, or leads its own: a process cannot join another one (setsid(2)).
     """
     return session_of(0), pid
 
 
 def ignored_signals(pid: int) -> Collection[int]:
-    """Return what a process ignores (SigIgn of proc(5)); nothing where /proc does not tell."""
+    """Return the signals that a process ignores (SigIgn of proc(5)); none if /proc cannot tell."""
     try:
         bits = _status(pid, b"SigIgn:") if has_proc() else []
     except OSError:  # ESRCH, ENOENT: it is gone; EMFILE
@@ -135,7 +135,7 @@ def ignored_signals(pid: int) -> Collection[int]:
 
 
 def user_ids(pid: int) -> tuple[int, ...]:
-    """Give the real, effective, saved and file system uid of a process; () without /proc."""
+    """Return the real, effective, saved and file system uid of a process; () without /proc."""
     try:
         if has_proc():
             return tuple(int(uid) for uid in _status(pid, b"Uid:"))
@@ -145,10 +145,10 @@ def user_ids(pid: int) -> tuple[int, ...]:
 
 
 def is_identity(uid: int) -> bool:
-    """Whether a uid that the kernel tells of a peer stands for one user.
+    """Return whether the uid that the kernel reports for a peer stands for one user.
 
-    65534 is somebody's only where our user namespace knows every user; elsewhere, or without
-    /proc to say so, it may be anybody's from outside.
+    65534 means one user only if our user namespace knows every user.  Otherwise, or if /proc
+    cannot tell, it may be any user from outside.
     """
     if uid != _OVERFLOW_UID:
         return True
@@ -161,23 +161,23 @@ def is_identity(uid: int) -> bool:
 
 
 def is_root_or_us(uid: int) -> bool:
-    """Whether a peer with this uid may give us orders, or we trust its answers."""
+    """Return whether a peer with this uid may give us orders, and we trust its answers."""
     return uid in (0, os.geteuid()) and is_identity(uid)
 
 
 def runs_as(pid: int, uid: int) -> bool:
-    """Whether one of the uids of a process is this one of a peer."""
+    """Return whether one of a process's uids is this uid of a peer."""
     return is_identity(uid) and uid in user_ids(pid)
 
 
 def oom_score_adj() -> int:
-    """Give our own value (proc(5)).  Raises `OSError` without /proc."""
+    """Return our own oom_score_adj (proc(5)).  Raises `OSError` without /proc."""
     with open("/proc/self/oom_score_adj", "rb") as file:
         return int(file.read())
 
 
 def set_oom_score_adj(value: int) -> None:
-    """Set it.  Raises `OSError`: EACCES below the least that a privileged process has set."""
+    """Set it.  Raises `OSError`: EACCES below the lowest value that a privileged process set."""
     fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, b"%d" % value)
@@ -186,7 +186,7 @@ def set_oom_score_adj(value: int) -> None:
 
 
 def process_name(pid: int) -> str:
-    """Give `postgres (pid 7)`, or `pid 7` where /proc does not tell."""
+    """Return `postgres (pid 7)`, or `pid 7` if /proc cannot tell."""
     try:
         if has_proc():
             with open(f"/proc/{pid}/comm", "rb") as comm:

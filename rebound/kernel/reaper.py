@@ -1,10 +1,10 @@
-"""The only caller of wait: who ended, how, and with how much memory."""
+"""The only caller of wait: which child ended, how, and with how much memory."""
 
 from __future__ import annotations
 
 import errno
 import os
-import resource  # noqa: F401  os.wait4 needs it, and without it loses whom it has just reaped
+import resource  # noqa: F401  without it os.wait4 loses the child that it has just reaped
 
 from rebound.core import signals
 from rebound.core.events import Exited
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
-"""What a seccomp profile answers with; of itself no wait does."""
+"""The errors of a seccomp profile; wait itself returns none of them."""
 
 
 def check() -> None:
     """Raise `OSError` if a seccomp profile refuses both wait4(2) and waitid(2)."""
     try:
-        os.wait4(1, os.WNOHANG)  # PID 1 is nobody's child: none is reaped
+        os.wait4(1, os.WNOHANG)  # PID 1 is nobody's child: this reaps none
     except ChildProcessError:
         pass
     except OSError as error:
@@ -32,7 +32,7 @@ def check() -> None:
 
 
 def can_look() -> bool:
-    """Whether a zombie can be looked at before it is reaped: if no seccomp profile refuses."""
+    """Return whether we can look at a zombie before we reap it: a seccomp profile may refuse."""
     try:
         os.waitid(os.P_PID, 1, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -45,10 +45,10 @@ def can_look() -> bool:
 def reap(
     pid: int | None = None, look: Callable[[int, ExitStatus], None] | None = None
 ) -> Exited | None:
-    """Reap child `pid`, or whichever has ended; None if that has not.
+    """Reap child `pid`, or any that has ended; return None if none has.
 
     `look` sees it before, while the zombie still keeps its pid, and the process group of
-    that number, from being reused (waitid(2), WNOWAIT).  Raises `ChildProcessError` when
+    that number, from being reused (waitid(2), WNOWAIT).  Raises `ChildProcessError` if
     there is no such child, alive or dead.
     """
     while True:
@@ -69,7 +69,7 @@ def reap(
 
 
 def _reap_by_waitid(pid: int | None) -> Exited | None:
-    """Reap where wait4(2) is refused; how much memory it took is not known then."""
+    """Reap without wait4(2), which is refused; the memory that the child took is then unknown."""
     kind = os.P_ALL if pid is None else os.P_PID
     while found := os.waitid(kind, pid or 0, os.WEXITED | os.WNOHANG):
         if found.si_code == os.CLD_TRAPPED:
@@ -83,7 +83,7 @@ def _reap_by_waitid(pid: int | None) -> Exited | None:
 
 
 def _look(pid: int | None, look: Callable[[int, ExitStatus], None]) -> int:
-    """Show `look` a zombie; give the pid that is to be waited for, or 0."""
+    """Show `look` a zombie; return the pid to wait for, or 0."""
     kind = os.P_ALL if pid is None else os.P_PID
     found = os.waitid(kind, pid or 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     if found is None:
@@ -97,10 +97,10 @@ def _look(pid: int | None, look: Callable[[int, ExitStatus], None]) -> int:
 
 
 def _let_go(pid: int, signo: int) -> None:
-    """Do not trace a child that wants to be traced (PTRACE_TRACEME of ptrace(2)).
+    """Let go of a child that asked its parent to trace it (PTRACE_TRACEME of ptrace(2)).
 
-    Each signal would stop it until its tracer, its parent, lets it go on; and wait(2) tells
-    of that without having been asked.  SIGTRAP is what an exec stops it with, and would kill.
+    Each signal would stop it until its tracer lets it go on; and wait(2) reports that even
+    unasked.  An exec stops it with SIGTRAP: passed on, that would kill it.
     """
     from rebound.kernel import libc
 
@@ -108,16 +108,16 @@ def _let_go(pid: int, signo: int) -> None:
 
 
 def discard(pid: int) -> None:
-    """Wait for a child that is to be heard of no more; it is killed, lest it take its time."""
+    """Kill a child and wait for it; nothing reports its end."""
     linux.send(pid, signals.SIGKILL)
     try:
         os.waitpid(pid, 0)
-    except OSError:  # ECHILD; refused by a seccomp profile: if it is a zombie, `reap` finds it
+    except OSError:  # ECHILD; a seccomp profile refuses: if it is a zombie, `reap` finds it
         pass
 
 
 def stopped_by(pid: int) -> int:
-    """Give the signal that stopped child `pid` since the last call; 0 if none did."""
+    """Return the signal that stopped child `pid` since the last call; 0 if none did."""
     try:
         stop = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG)
     except OSError:  # ECHILD; a seccomp profile refuses

@@ -1,4 +1,4 @@
-"""`--oom-score-adj`: how much rather than others the kernel takes the command."""
+"""`--oom-score-adj`: how soon the out-of-memory killer takes the command."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class ScoredSpawner(Spawner):
-    """Has processes start with an oom_score_adj of their own (proc(5)).
+    """Starts processes with an oom_score_adj of their own (proc(5)).
 
-    A child inherits it, so rebound takes it on while it starts one.  Whoever may raise the
-    value may lower it again to what it was: that takes no privilege.
+    A child inherits the value, so rebound itself has it while it starts one.  A process that
+    raised its value may lower it again to the old one without privilege.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ScoredSpawner(Spawner):
         environment: Mapping[bytes, bytes],
         file_actions: FileActions = (),
     ) -> int:
-        """Start the command with that value, or, where it cannot be set, say so and without."""
+        """Start the command with that value; if it cannot be set, log that and start without it."""
         try:
             before = processes.oom_score_adj()
             processes.set_oom_score_adj(self._value)

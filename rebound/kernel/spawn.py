@@ -1,4 +1,4 @@
-"""Starting a process, as untouched by rebound as if it had been executed directly."""
+"""Starts a process, which then differs in nothing from one that was executed directly."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
     FileActions = Sequence[tuple[Any, ...]]
 
-# The last two only of the socket for the run: socket(2), epoll_ctl(2).
+# The last two come only from the socket for the run: socket(2), epoll_ctl(2).
 _OUT_OF_MEANS = frozenset(
     (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOSPC)
 )
 
 _REFUSALS = frozenset((errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL))
-"""What seccomp profiles and old kernels answer; an exec can fail with each of them, too."""
+"""The errors of seccomp profiles and old kernels; an exec can fail with each of them, too."""
 
 
 class Starter:
-    """Starts processes by posix_spawn(3) or, once that was found to be refused, by fork(2)."""
+    """Starts processes by posix_spawn(3), or, once that has been refused, by fork(2)."""
 
     def __init__(self, inherited: linux.Inherited, say: Callable[[str], None]) -> None:
         self._inherited = inherited
         self._say = say
         self._fork: Callable[..., int] | None = None
         self._mask = sorted(inherited.mask)
-        # With all of them named, the C library need not ask the kernel about each of the rest.
+        # All are named, so the C library need not ask the kernel about each of the others.
         self._defaults = sorted(linux.default_signals(inherited))
 
     def start(
@@ -44,7 +44,7 @@ class Starter:
         *,
         own_group: bool,
     ) -> int:
-        """Start the command, give its pid; its exec has succeeded then.
+        """Start the command, return its pid; its exec has succeeded then.
 
         glibc and musl spawn with CLONE_VFORK and report a failed exec as an error of the
         call.  Raises `OSError`; `is_out_of_means` and `exec_failure` say what it means.
@@ -70,7 +70,7 @@ class Starter:
             if error.errno not in _REFUSALS:
                 raise
             refusal = error.strerror
-        # Of the spawn or of the exec?  The fork tells: if it is the exec, that fails again.
+        # Did the spawn fail, or the exec?  The fork tells: the exec would fail again.
         fork = _load_fork()
         pid = fork(command, environment, file_actions, self._inherited, own_group=own_group)
         self._fork = fork
@@ -81,7 +81,7 @@ class Starter:
 def _load_fork() -> Callable[..., int]:
     try:
         from rebound.kernel.forkexec import start
-    except (ImportError, OSError) as error:  # EMFILE, ENOMEM: as good as no process
+    except (ImportError, OSError) as error:  # EMFILE, ENOMEM: counts as no process
         raise NoProcess(errno.EAGAIN, f"cannot load fork: {error}") from None
     return start
 
@@ -89,7 +89,7 @@ def _load_fork() -> Callable[..., int]:
 class Spawner:
     """Starts one command, again and again in the same way.
 
-    Raises `ValueError` for a word that no system can take: it would fail at each start.
+    Raises `ValueError` for a word that no exec can take: it would fail at each start.
     """
 
     def __init__(self, command: Sequence[str], starter: Starter, *, own_group: bool) -> None:
@@ -109,13 +109,13 @@ class Spawner:
 
 
 def is_out_of_means(error: OSError) -> bool:
-    """Whether a start failed for want of a process, memory or descriptors.
+    """Return whether a start failed because the system lacks a process, memory or descriptors.
 
-    That is no fault of the command, and perhaps soon over.
+    The command did nothing wrong, and the lack may soon be over.
     """
     return isinstance(error, NoProcess) or error.errno in _OUT_OF_MEANS
 
 
 def exec_failure(error: OSError) -> ExitStatus:
-    """Give the status that a shell shows for a failed exec: 127 not found, otherwise 126."""
+    """Return the status that a shell shows for a failed exec: 127 for not found, otherwise 126."""
     return ExitStatus(code=NOT_FOUND if error.errno == errno.ENOENT else EXEC_FAILED)

@@ -1,4 +1,4 @@
-"""The controlling terminal, and which process group is in its foreground.
+"""The controlling terminal, and the process group in its foreground.
 
 rebound blocks SIGTTOU, so it may call tcsetpgrp(3) from the background too.
 """
@@ -11,7 +11,7 @@ from rebound.kernel import linux
 
 
 class Terminal:
-    """Our controlling terminal, if there is one; the command's group may borrow it."""
+    """Our controlling terminal, if there is one; rebound may lend it to the command's group."""
 
     def __init__(self) -> None:
         self._group = 0
@@ -26,7 +26,7 @@ class Terminal:
         return self._fd >= 0
 
     def is_gone(self) -> bool:
-        """Whether we had a terminal, and it was hung up or our session lost it since."""
+        """Whether we had a terminal, and it has hung up, or our session has lost it."""
         return self.exists and self._foreground() < 0
 
     def is_ours(self) -> bool:
@@ -45,7 +45,7 @@ class Terminal:
 
     def take_back(self) -> None:
         """Put our own group back, unless a shell has the terminal meanwhile."""
-        # 0: the group in the foreground has no member left (tcgetpgrp of Linux).
+        # 0: the group in the foreground has no member left (tcgetpgrp on Linux).
         if self._group and self._foreground() in (0, self._group):
             self._set_foreground(os.getpgrp())
 
@@ -59,11 +59,11 @@ class Terminal:
         try:
             os.tcsetpgrp(self._fd, group)
         except OSError:
-            # ESRCH: the group has just ended, and is reaped next; EIO, ENOTTY: it is gone.
+            # ESRCH: the group has just ended, and is reaped next; EIO, ENOTTY: no terminal now.
             pass
 
     def close(self) -> None:
-        """Close our own descriptor of it."""
+        """Close our own descriptor of the terminal."""
         if self._fd >= 0:
             linux.close(self._fd)
             self._fd = -1

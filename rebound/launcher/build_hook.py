@@ -1,7 +1,6 @@
-"""Compiles the launcher when a wheel is built, and makes the wheel one for this platform.
+"""Compiles the launcher when a wheel is built, and marks the wheel for this platform.
 
-python-prctl has no wheels and is compiled at installation anyway, so the C compiler that
-this needs is there.
+python-prctl has no wheels and is compiled at installation anyway, so there is a C compiler.
 """
 
 from __future__ import annotations
@@ -42,5 +41,5 @@ class LauncherHook(BuildHookInterface):  # type: ignore[misc]
         build_data["tag"] = f"py3-none-{platform}"
 
     def finalize(self, _version: str, _build_data: dict[str, Any], _artifact: str) -> None:
-        """Remove what was compiled."""
+        """Remove the compiled files."""
         self._launcher.unlink(missing_ok=True)

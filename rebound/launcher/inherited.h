@@ -1,6 +1,6 @@
 /*
- * What rebound was started with, before Python changes it: for the command, and for
- * rebound/cli.py, which reads it from the -X options `rebound` and `lc_ctype`.
+ * The signals and LC_CTYPE that rebound was started with, before Python changes them.
+ * rebound/cli.py reads them from the -X options `rebound` and `lc_ctype`, for the command.
  */
 #include <errno.h>
 #include <signal.h>
@@ -54,7 +54,7 @@ static unsigned long long ignored_signals(void)
 	return ignored;
 }
 
-/* Blocks all signals, from which moment none is lost, and notes what there was before. */
+/* Blocks all signals, so that from now on none is lost, and returns what was set before. */
 static struct inherited take_inherited(void)
 {
 	const unsigned long long mask = block_signals();

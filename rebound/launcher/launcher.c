@@ -1,18 +1,18 @@
 /*
  * The command `rebound`: starts the Python that rebound was installed for, with rebound.
  *
- * A #! line cannot do it.  pip writes the interpreter into it but no -I, without which
- * Python runs what PYTHONPATH and its kin bring, and they are meant for the command.  A
- * shell in between loses environment variables whose names are no identifiers, and adds
- * PWD.  And neither can hold the signals that arrive while Python starts.  This can: it
+ * A #! line cannot do this.  pip writes the interpreter into it, but not -I.  Without -I
+ * Python obeys PYTHONPATH and the like, which are meant for the command.  A shell in between
+ * loses environment variables whose names are not identifiers, and adds PWD.  Neither of them
+ * keeps the signals that arrive while Python starts.  The launcher
  *
  *   - blocks all signals; pending signals and the mask survive execve(2);
  *   - notes the mask and the ignored signals, since Python ignores SIGPIPE and SIGXFSZ;
  *   - notes LC_CTYPE, which Python sets in the C locale (PEP 538);
  *   - takes the interpreter from the first line of `rebound-python`, which pip installs
  *     beside this file and whose "#!python" it replaces;
- *   - execs it isolated (-I) and without `site` (-S), in UTF-8 mode, so that any bytes in
- *     the arguments come out as they went in.
+ *   - execs it isolated (-I) and without `site` (-S), in UTF-8 mode, which keeps every byte
+ *     of the arguments.
  */
 #define _GNU_SOURCE
 #include <limits.h>
@@ -33,20 +33,19 @@ static bool is_beside(const char *self, char *script)
 		return false;
 	}
 	strcat(script, suffix);
-	/* A profile may refuse to tell; then it is found out when the file is read. */
+	/* A seccomp profile may refuse to tell: then reading the file shows it. */
 	return access(script, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 /*
  * PATH_MAX bytes at `script` become the path of rebound-python, which is beside the launcher.
- * No name of the launcher holds always, so each is taken only if there is such a file:
+ * No name of the launcher is always right, so each counts only if there is such a file:
  *
- *   - /proc/self/exe is the launcher itself, but /proc need not be there, below ld.so or an
- *     emulator it is theirs, and it is gone if the launcher has been replaced meanwhile;
- *   - AT_EXECFN is what execve(2) was told: where the launcher is named in a #! line, the
- *     script;
- *   - argv[0] is then the path in the #! line, see binfmt_script.c.  Else it is what the caller
- *     likes: without a slash it was not a path, and must not lead into the working directory.
+ *   - /proc/self/exe is the launcher itself.  But /proc may be missing; below ld.so or an
+ *     emulator the link leads to them; and it fails if the launcher has been replaced meanwhile;
+ *   - AT_EXECFN is the path given to execve(2): if a #! line names the launcher, the script;
+ *   - argv[0] is then the path in the #! line, see binfmt_script.c.  Otherwise the caller chose
+ *     it: without a slash it was not a path, and must not lead into the working directory.
  */
 static void find_script(char *script, const char *argv0)
 {
@@ -67,8 +66,8 @@ static void find_script(char *script, const char *argv0)
 }
 
 /*
- * "#!/path/python", or, where the path has blanks or is too long for the kernel, as pip and
- * uv write it, "#!/bin/sh" and in the next line "'''exec' "/path/python" "$0" "$@"".
+ * "#!/path/python".  If the path has blanks or is too long for the kernel, pip and uv write
+ * "#!/bin/sh" and in the next line "'''exec' "/path/python" "$0" "$@"".
  */
 static void read_interpreter(const char *script, char *path)
 {

@@ -1,1 +1,1 @@
-"""What an option needs: each loaded where it is asked for."""
+"""What single options need; each part is loaded only if an option asks for it."""

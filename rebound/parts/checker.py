@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from rebound.kernel.loop import Loop
 
 _LONGEST_OUTPUT = 4096
-"""Bytes that are kept of the output, as Docker does; the rest is read and thrown away."""
+"""Bytes of the output that are kept, as in Docker; the rest is read and thrown away."""
 
 _PIPE_SIZE = 65536
 
 
 class Checker(Part):
-    """Starts the health command; what it says is logged with -v, else goes to /dev/null."""
+    """Starts the health command.  With -v its output is logged, else it goes to /dev/null."""
 
     needs_waitid = True
 
@@ -47,7 +47,7 @@ class Checker(Part):
         self.actions = {watchevents.CheckHealth: self.start, watchevents.KillCheck: self.kill}
 
     def start(self, _action: watchevents.CheckHealth) -> events.Event | None:
-        """Start it."""
+        """Start the health command."""
         writer = self._open_pipe() if self._log.is_verbose else -1
         actions: spawn.FileActions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
         actions = [*actions, *((os.POSIX_SPAWN_DUP2, max(writer, 0), fd) for fd in (1, 2))]
@@ -62,13 +62,13 @@ class Checker(Part):
         return None
 
     def kill(self, _action: watchevents.KillCheck | None = None) -> None:
-        """Kill it, and what is left of its group."""
+        """Kill the health command, and what is left of its group."""
         if self.pid:
             linux.send(-self.pid, signals.SIGKILL)
             linux.send(self.pid, signals.SIGKILL)
 
     def dying(self, pid: int, _status: ExitStatus) -> None:
-        """Kill what it has left in its group, while that cannot be another one's."""
+        """Kill what the check left in its group, while no other group can have that number."""
         if pid == self.pid:
             self.kill()
 
@@ -96,7 +96,7 @@ class Checker(Part):
         except OSError:  # EMFILE, ENFILE: the check is more important than its words
             return -1
         try:
-            # What others have of the pipe stays blocking: only our end is marked.
+            # Only our end gets O_NONBLOCK: the other end stays blocking.
             os.set_blocking(self._reader, False)
             self._loop.watch(self._reader, self._read)
         except OSError:  # ENOMEM, ENOSPC

@@ -1,4 +1,4 @@
-"""Job control, with the command in a process group of its own, and a terminal to lend it."""
+"""Job control: lends the terminal to the command, which has its own process group."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class JobControl(Part):
         self._command = 0
 
     def began(self, pid: int) -> None:
-        """Put the run into the foreground, if we are there."""
+        """Put the run into the foreground, if we are in it."""
         self._command = pid
         self._terminal.lend(pid)
 
@@ -32,25 +32,25 @@ class JobControl(Part):
         self._terminal.take_back()
 
     def child_changed(self) -> None:
-        """If ^Z stopped the command's group, stop too, and give the shell its terminal."""
+        """If ^Z stopped the command's group, stop too, so that the shell gets the terminal."""
         if not self._command:
             return
         stopped_by = reaper.stopped_by(self._command)
         if stopped_by not in JOB_CONTROL_SIGNALS:
             return
         if stopped_by != signals.SIGTSTP and self._terminal.is_lent():
-            # It used the terminal in the moment before it was lent.
+            # It used the terminal just before we lent it.
             linux.send(-self._command, signals.SIGCONT)
             return
         self._terminal.take_back()
         linux.suspend(signals.SIGTSTP)
-        # Continued by `fg`, or never stopped, as PID 1: the terminal is ours to lend again.
-        # After `bg` it is not, and the SIGCONT that comes with it resumes the command.
+        # After `fg`, or as PID 1, which never stops, the terminal is ours to lend again.
+        # After `bg` it is not; the SIGCONT that comes then resumes the command.
         if self._terminal.is_ours():
             self.continued()
 
     def continued(self) -> bool:
-        """Continue the command's whole group, with the terminal if we have it."""
+        """Continue the command's whole group; lend it the terminal if we have it."""
         if not self._command:
             return False
         self._terminal.lend(self._command)

@@ -1,4 +1,4 @@
-"""`--kill-group`: what a crashed run left in its process group is killed before the next one."""
+"""`--kill-group`: kills what a crashed run left in its process group."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class KillGroup(Part):
         self._command = 0
 
     def began(self, pid: int) -> None:
-        """Remember which group it is."""
+        """Remember the run's group."""
         self._command = pid
 
     def dying(self, pid: int, status: ExitStatus) -> None:
-        """Kill the group, if it was the command, and if another run follows."""
+        """Kill the group if the command has ended and another run follows."""
         if pid == self._command and self._would_restart(status):
             linux.send(-pid, signals.SIGKILL)
 
     def gone(self) -> None:
-        """Forget it: another group may get that number."""
+        """Forget the group: another one may get that number."""
         self._command = 0

@@ -1,4 +1,4 @@
-"""The service manager that has started rebound, and wants to be told how it fares."""
+"""The service manager that started rebound: tells it when the command is ready."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Manager(Part):
     """Sends sd_notify(3) messages to `address`, the value of NOTIFY_SOCKET.
 
-    What cannot be sent at once is kept, the last of each kind: READY=1 must not get lost.
-    Raises `OSError` where the address cannot be reached.
+    If a message cannot be sent at once, the last one of each kind is kept: READY=1 must not
+    get lost.  Raises `OSError` if the address cannot be reached.
     """
 
     def __init__(self, address: bytes, loop: Loop, log: Log) -> None:
@@ -38,14 +38,14 @@ class Manager(Part):
             raise
 
     def tell(self, action: TellManager) -> None:
-        """Send assignments, a line each."""
+        """Send assignments, one a line."""
         for line in action.text.split("\n"):
             name, _, value = line.partition("=")
             self._unsent[name] = value
         pid = os.getpid()
         if "READY" in self._unsent and pid != 1:
-            # It is rebound, not a run of its command, that the manager has to watch.  As
-            # PID 1 we do not know what number we have in the manager's PID namespace.
+            # The manager has to watch rebound, not a run of its command.  As PID 1 we do
+            # not know our pid in the manager's PID namespace.
             self._unsent["MAINPID"] = str(pid)
         if not self._is_waiting:
             self._send()
@@ -74,5 +74,5 @@ class Manager(Part):
             try:
                 self._loop.watch(self._socket.fileno(), self._send, writable=True)
                 self._is_waiting = True
-            except OSError:  # ENOMEM, ENOSPC: it is tried again with the next message
+            except OSError:  # ENOMEM, ENOSPC: the next message tries again
                 pass

@@ -1,4 +1,4 @@
-"""The socket to which a run of the command sends its messages, see sd_notify(3)."""
+"""The socket to which a run sends its messages, see sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from rebound.kernel.loop import Loop
 
 _LONGEST = 4096
-"""Bytes; what systemd takes, too.  A longer message is dropped."""
+"""Bytes, as in systemd.  A longer message is dropped."""
 
 _BATCH = 512
-"""How many messages are taken before signals and the command are looked at again: as many
-as wait in a socket by default (net.unix.max_dgram_qlen)."""
+"""The most messages that are taken before signals and the command come again: as many as a
+socket holds by default (net.unix.max_dgram_qlen)."""
 
 _UCRED_SIZE = 12  # struct ucred: pid, uid, gid (unix(7))
 
 _SUFFIX = b".notify"
 _MOST_LEFTOVERS = 100
-"""How many names are tried at most; whoever owns the directory may have filled it."""
+"""The most names that are tried: the owner of the directory may have filled it."""
 
 _S_IFMT, _S_IFSOCK, _S_IXOTH = 0o170000, 0o140000, 0o001  # inode(7)
 
 
 class NotifySocket(Part):
-    """A new socket for each run, so that no run is credited with another one's messages.
+    """A new socket for each run, so that a message never counts for another run.
 
-    It has a path in the run directory, since not all clients know abstract names.  Each run
-    has another path: what an earlier one has left behind still sends to its own.  Where no
-    path can be had, the kernel picks a name in the abstract namespace (unix(7)), to which
-    all can send who share our network namespace.  As the command may be any user, anybody
-    may send; the kernel has to vouch for each sender.
+    It has a path in the run directory, because not all clients know abstract names.  Each run
+    has another path: what an earlier run left behind still sends to the old one.  If no path
+    can be made, the kernel picks a name in the abstract namespace (unix(7)), to which every
+    process in our network namespace can send.  The command may be any user, so any user may
+    send; the kernel names the process that did (SCM_CREDENTIALS).
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class NotifySocket(Part):
         self._log = log
         self._step = step
         self._socket: _socket.socket | None = None
-        self._path = b""  # empty if it is abstract
+        self._path = b""  # empty if the name is abstract
         self._command = 0
         self._told_why_abstract = False
 
     def prepare(self, environment: dict[bytes, bytes]) -> None:
-        """Make the socket for the next run, and tell the environment of it.
+        """Make the socket for the next run, and put it into the environment.
 
         Raises `NoProcess`.
         """
@@ -77,7 +77,7 @@ class NotifySocket(Part):
             raise linux.NoProcess(number, f"no NOTIFY_SOCKET: {why}") from None
 
     def began(self, pid: int) -> None:
-        """Take messages from now on, of this run."""
+        """Take messages of this run from now on."""
         self._command = pid
 
     def started(self) -> None:
@@ -86,7 +86,7 @@ class NotifySocket(Part):
             _remove_leftovers(os.path.dirname(self._path))
 
     def gone(self) -> None:
-        """End the run's: messages that still wait are gone."""
+        """Close the run's socket; messages that still wait in it are lost."""
         self.close()
 
     def close(self) -> None:
@@ -103,17 +103,17 @@ class NotifySocket(Part):
         self.close()
         kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
         self._socket = _socket.socket(_socket.AF_UNIX, kind)
-        # Before it has a name, so that no message comes without credentials.
+        # Set it before the socket has a name, so that no message comes without credentials.
         self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
         try:
             address = self._path = _bind_in(self._directory, self._socket)
-        except (OSError, ValueError) as error:  # ValueError: no path can be written so
+        except (OSError, ValueError) as error:  # ValueError: the path cannot be encoded
             self._say_why_abstract(error)
             address = _bind_abstract(self._socket)
         self._loop.watch(self._socket.fileno(), self._take_messages)
         environment[b"NOTIFY_SOCKET"] = address
         environment[b"WATCHDOG_USEC"] = b"%d" % round(self._watchdog * 1e6)
-        environment.pop(b"WATCHDOG_PID", None)  # if there is one, it is meant for rebound
+        environment.pop(b"WATCHDOG_PID", None)  # if set, it means rebound
 
     def _say_why_abstract(self, error: Exception) -> None:
         if self._told_why_abstract:
@@ -128,12 +128,12 @@ class NotifySocket(Part):
             if not self._socket or not self._command:
                 return
             try:
-                # With room for the credentials only, the kernel does not install
-                # descriptors that are sent along, but closes them (unix(7), SCM_RIGHTS).
+                # There is room only for the credentials, so the kernel closes descriptors
+                # that come along instead of installing them (unix(7), SCM_RIGHTS).
                 data, ancillary, flags, _sender = self._socket.recvmsg(
                     _LONGEST, _socket.CMSG_SPACE(_UCRED_SIZE)
                 )
-            except OSError:  # EAGAIN: none is left; ENOMEM
+            except OSError:  # EAGAIN: no message is left; ENOMEM
                 break
             if not self._is_vouched_for(ancillary):
                 strangers += 1
@@ -143,11 +143,11 @@ class NotifySocket(Part):
             self._step(watchevents.NotifiedByStrangers(strangers))
 
     def _is_vouched_for(self, ancillary: list[tuple[int, int, bytes]]) -> bool:
-        """Whether the kernel says that the sender may speak for the command.
+        """Return whether the sender, as the kernel names it, may speak for the command.
 
         A sender outside our PID namespace and those below it has pid 0 here
-        (pid_namespaces(7)): it may be a container of the same pod.  It may have ended
-        already, as systemd-notify(1) does at once.
+        (pid_namespaces(7)): it may be in another container of the same pod.  A sender may have
+        ended already, as systemd-notify(1) does at once.
         """
         for level, kind, value in ancillary:
             if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_CREDENTIALS):
@@ -164,7 +164,7 @@ def _bind_abstract(socket: _socket.socket) -> bytes:
 
 
 def _bind_in(directory: str, socket: _socket.socket) -> bytes:
-    """Give the socket a path of its own, to which every user may send.
+    """Bind the socket to a new path, to which every user may send; return the path.
 
     Raises `OSError`: EACCES, EROFS, ENOSPC; without an errno for a path that is too long
     (108 bytes with the NUL, unix(7)).
@@ -173,32 +173,32 @@ def _bind_in(directory: str, socket: _socket.socket) -> bytes:
         raise OSError("no run directory")
     # Absolute, as sd_notify(3) wants it, and without a link that leads through other directories.
     real = os.path.realpath(os.fsencode(directory))
-    # A pid may be that of an earlier rebound, whose daemons live on; the time is not.
+    # An earlier rebound whose daemons live on may have had our pid, but not at this time.
     name = b"%d-%x%s" % (os.getpid(), time.monotonic_ns(), _SUFFIX)
     path, unfinished = os.path.join(real, name), os.path.join(real, b"." + name)
-    mask = os.umask(0o022)  # in one thread nobody else is concerned by it
+    mask = os.umask(0o022)  # we have one thread: no other one sees it
     try:
         if not os.path.isdir(real):
             linux.make_directory(real)
-        # As root we may have been told to run a command that becomes another user, and which
-        # one only the command knows.  To send takes search permission on the whole path.
+        # If we are root, the command may become another user, and only the command knows
+        # which one.  A sender needs search permission on the whole path.
         if os.geteuid() == 0 and not _is_open_to_all(real):
             raise OSError(f"another user than root could not reach {directory}")
-        os.umask(0o111)  # to send takes write permission: rw-rw-rw- from the beginning
+        os.umask(0o111)  # a sender needs write permission: rw-rw-rw- from the beginning
         socket.bind(unfinished)
     finally:
         os.umask(mask)
     try:
-        # bind(2) makes the file before the socket answers there.  Under the name for which
-        # `remove_leftovers` looks it always answers.
+        # bind(2) makes the file before the socket answers there.  Under the final name, which
+        # `remove_leftovers` looks for, it always answers.
         os.rename(unfinished, path)
-    except OSError:  # ENOSPC, EIO: that name does as well
+    except OSError:  # ENOSPC, EIO: the first name works as well
         return unfinished
     return path
 
 
 def _is_open_to_all(directory: bytes) -> bool:
-    """Whether every user may search a directory and those above it; it is absolute."""
+    """Return whether every user may search this absolute directory and those above it."""
     while os.stat(directory).st_mode & _S_IXOTH:
         above = os.path.dirname(directory)
         if above == directory:
@@ -213,7 +213,7 @@ def _is_name(name: bytes) -> bool:
 
 
 def _is_left_over(path: bytes, probe: _socket.socket) -> bool:
-    """Whether a socket at this path is no longer anybody's."""
+    """Return whether nobody uses the socket at this path any more."""
     try:
         if os.lstat(path).st_mode & _S_IFMT != _S_IFSOCK:
             return False
@@ -228,7 +228,7 @@ def _is_left_over(path: bytes, probe: _socket.socket) -> bool:
 def _remove(path: bytes) -> None:
     try:
         os.unlink(path)
-    except OSError:  # ENOENT; EROFS, EACCES: it stays, and nobody answers there
+    except OSError:  # ENOENT; EROFS, EACCES: it stays, but does no harm
         pass
 
 

@@ -1,4 +1,4 @@
-"""How many processes of our memory cgroup the out-of-memory killer has taken so far."""
+"""Counts the out-of-memory killer's victims in our memory cgroup."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LONGEST = 4096
 
 
 class OomKills(Part):
-    """Reads the kernel's counter; where there is none, it never grows.
+    """Reads the kernel's counter; if there is none, the count never grows.
 
-    It counts a process before that is sent SIGKILL (mm/oom_kill.c).  With cgroup v2 the
-    counter of a cgroup has those of the cgroups below it in it (cgroup-v2.rst), with v1 not.
+    The kernel counts a process before it sends SIGKILL (mm/oom_kill.c).  With cgroup v2 the
+    counter of a cgroup includes the cgroups below it (cgroup-v2.rst); with v1 it does not.
     """
 
     def __init__(self) -> None:
@@ -33,18 +33,18 @@ class OomKills(Part):
         self.settled()
 
     def settled(self) -> None:
-        """Begin to look for growth with this run; what is read is parsed only if it matters."""
+        """Note the counter's text for this run; it is parsed only if that matters."""
         self._before = self._counters()
         self._claimed = 0
 
     def killed(self, ended: Exited) -> Exited:
-        """Say whether it was the out-of-memory killer."""
+        """Return the end, with whether it was the out-of-memory killer."""
         if not self._have_grown():
             return ended
         return Exited(ended.pid, ended.status, ended.max_rss, True)
 
     def reaped(self, ended: Exited) -> bool:
-        """Take one kill out of the growth: it was, or may have been, this other process's."""
+        """Take one kill out of the growth: it was, or may have been, the kill of this process."""
         if ended.status.signal == signals.SIGKILL and self._have_grown():
             self._claimed += 1
         return False
@@ -77,9 +77,9 @@ def parse_count(text: bytes) -> int:
 
 
 def counter_file(cgroups: str, mounts: str) -> str:
-    """Find the file with the counter, from /proc/self/cgroup and /proc/self/mountinfo.
+    """Return the path of the counter, from /proc/self/cgroup and /proc/self/mountinfo.
 
-    With both versions mounted, memory is in v1 if that lists it.  Empty where there is none.
+    If both versions are mounted, memory is in v1 if that lists it.  Empty if there is no counter.
     """
     unified = ""
     for line in cgroups.splitlines():
@@ -94,7 +94,7 @@ def counter_file(cgroups: str, mounts: str) -> str:
 
 
 def _mounted(path: str, mounts: str, file_system: str, option: str) -> str:
-    """Find where a cgroup of a hierarchy is mounted."""
+    """Return where a cgroup of a hierarchy is mounted."""
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         kind, _source, options = after.split(" ", 2)
@@ -103,14 +103,14 @@ def _mounted(path: str, mounts: str, file_system: str, option: str) -> str:
         root, point = (_unescape(field) for field in before.split(" ")[3:5])
         if (path + "/").startswith(root.rstrip("/") + "/"):
             return point + path.removeprefix(root.rstrip("/")).rstrip("/")
-        # We see a part of the tree that we are not in, as a container does that was given
-        # its own cgroup under a path of the host's; then that part is ours.
+        # The mounted part of the tree does not include our path: a container got its own
+        # cgroup under a path of the host.  Then that part is ours.
         return point
     return ""
 
 
 def _unescape(field: str) -> str:
-    # Blanks and their like are written in octal (proc(5)).
+    # Blanks and similar characters are in octal (proc(5)).
     for code in ("040", "011", "012", "134"):
         field = field.replace("\\" + code, chr(int(code, 8)))
     return field

@@ -1,4 +1,4 @@
-"""Kubernetes' termination message: one line, for `kubectl describe`, why rebound ended."""
+"""Kubernetes' termination message: one line that says why rebound ended."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from rebound.kernel import linux
 from rebound.kernel.logtext import printable
 
 _LONGEST = 4096
-"""Bytes; Kubernetes reads no more."""
+"""Bytes: the most that Kubernetes reads."""
 
 _S_IFMT, _S_IFREG = 0o170000, 0o100000  # inode(7)
 
 
 def write_message(path: str, text: str) -> None:
-    """Write the line if the file is empty: who has written before knows better.
+    """Write the line if the file is empty: an earlier writer knows better.
 
-    The runtime makes the default one, if at all; only another one is made here.  Raises
-    `OSError`: EACCES, EROFS, ENOSPC.
+    This makes the file if it is missing, except the default one: only the runtime makes that.
+    Raises `OSError`: EACCES, EROFS, ENOSPC.
     """
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     if path != TERMINATION_LOG:
