@@ -83,7 +83,7 @@ class Children:
     # --- Reaping ----------------------------------------------------------------------
 
     def reap_command(self) -> None:
-        """Reap the command alone: among many children the kernel takes long to find one."""
+        """Reap only the command: among many children the kernel takes long to find an ended one."""
         if self._command.pid is None:
             return
         try:

@@ -107,19 +107,19 @@ OPTIONS = (
     Option(
         ("-b", "--burst"),
         "N",
-        "delay from the N-th rapid failure in a row on (5; 0: off)",
+        "delay from the N-th rapid failure in a row on (default 5; 0: never)",
         _sets("burst", config.parse_count),
     ),
     Option(
         ("--max-delay",),
         "TIME",
-        "back-off doubles from 1s up to this (default 60s)",
+        "the back-off doubles from 1s up to TIME (default 60s)",
         _sets("max_delay", config.parse_duration),
     ),
     Option(
         ("--reset-after",),
         "TIME",
-        "a run this long is no rapid failure (default 10s)",
+        "a run of at least TIME is not a rapid failure (default 10s)",
         _sets("reset_after", config.parse_duration),
     ),
     Option(
@@ -131,13 +131,13 @@ OPTIONS = (
     Option(
         ("-n", "--no-restart"),
         "STATUS,…",
-        "statuses or signals that are never restarted",
+        "statuses or signals after which the command is never restarted",
         _adds_statuses("no_restart"),
     ),
     Option(
         ("-g", "--own-group"),
         "",
-        "own process group (a signal to ours then comes once), and terminal",
+        "give the command its own process group, and lend it the terminal",
         _means("own_group", True),
     ),
     Option(
@@ -155,7 +155,7 @@ OPTIONS = (
     Option(
         ("--fresh",),
         "",
-        "end what a run left behind (TERM, 10s later KILL) before the next",
+        "before each restart, end what the run left (TERM, 10s later KILL)",
         _means("fresh", True),
     ),
     Option(
@@ -173,7 +173,7 @@ OPTIONS = (
     Option(
         ("--drain-signal",),
         "SIG",
-        "what adopted processes are sent at shutdown",
+        "ask adopted processes to stop with SIG at shutdown",
         _sets("drain_signal", signals.parse),
     ),
     Option(
@@ -197,7 +197,7 @@ OPTIONS = (
     Option(
         ("--notify",),
         "",
-        "tell our own service manager (sd_notify) when it is ready",
+        "tell our own service manager (sd_notify) when the command is ready",
         _means("notify", True),
     ),
     Option(
@@ -209,77 +209,77 @@ OPTIONS = (
     Option(
         ("--health-interval",),
         "TIME",
-        "from one check to the next (default 30s)",
+        "wait TIME from one check to the next (default 30s)",
         _sets("health_interval", config.parse_period),
     ),
     Option(
         ("--health-timeout",),
         "TIME",
-        "a check that takes longer has failed (default 30s)",
+        "a check that takes longer fails (default 30s)",
         _sets("health_timeout", config.parse_period),
     ),
     Option(
         ("--health-start-period",),
         "TIME",
-        "failures so early do not count (default 0s)",
+        "failures within TIME of the start do not count (default 0s)",
         _sets("health_start_period", config.parse_duration),
     ),
     Option(
         ("--health-retries",),
         "N",
-        "so many failures in a row are one too many (default 3)",
+        "the command is unhealthy after N failures in a row (default 3)",
         _sets("health_retries", config.parse_positive_count),
     ),
     Option(
         ("--oom-score-adj",),
         "N",
-        "for the out-of-memory killer, -1000 to 1000",
+        "-1000 to 1000: the higher, the sooner the OOM killer takes it",
         _sets("oom_score_adj", config.parse_oom_score_adj),
     ),
     Option(
         ("--termination-log",),
         "PATH",
-        "why it ended (/dev/termination-log; empty: off)",
+        "say there why rebound ended (/dev/termination-log; empty: off)",
         _sets("termination_log", str),
     ),
     Option(
         ("--log-format",),
         "FORMAT",
-        "text (default), or json: an object a line",
+        "text (default), or json: one object a line",
         _sets("log_format", config.parse_log_format),
     ),
     Option(
         ("--log-file",),
         "PATH",
-        "append the log to this file instead of writing it to stderr",
+        "append the log to this file instead of stderr",
         _sets("log_file", str),
     ),
     Option(
         ("--log-reopen",),
         "",
-        "open that file again at SIGHUP, for log rotation",
+        "open the log file again at SIGHUP, for log rotation",
         _means("log_reopen", True),
     ),
     Option(("-q", "--quiet"), "", "log errors only", _means("verbosity", "quiet")),
     Option(
         ("-v", "--verbose"),
         "",
-        "log every signal and every process reaped, too",
+        "also log every signal and every reaped process",
         _means("verbosity", "verbose"),
     ),
     Option(
         ("--status",),
         "",
-        "show how all living rebounds fare, or that with PID",
+        "show the status of all running rebounds, or of the one with PID",
         _means(ACTION, STATUS),
     ),
     Option(
         ("--restart-now",),
         "",
-        "have a living rebound restart its command",
+        "make a running rebound restart its command",
         _means(ACTION, RESTART_NOW),
     ),
-    Option(("--json",), "", "for --status, --restart-now: as JSON", _means(JSON, True)),
+    Option(("--json",), "", "answer --status or --restart-now in JSON", _means(JSON, True)),
     Option(("-h", "--help"), "", "show this help", _means(ACTION, HELP)),
     Option(("--version",), "", "show the version", _means(ACTION, VERSION)),
 )
@@ -415,9 +415,9 @@ def format_help() -> str:
         "at the end, let the processes that it left behind shut down.\n\n"
         f"{lines}\n"
         "TIME is in seconds, or with a unit: 500ms, 10s, 5m, 1h.  Signals by name or number.\n"
-        "Options are read from the environment variable REBOUND_OPTIONS first; quotes and\n"
-        "backslashes in it work as in a shell.\n"
+        "rebound first reads options from the environment variable REBOUND_OPTIONS; quotes\n"
+        "and backslashes in it work as in a shell.\n"
         "Exit status: the command's, 128+n after signal n, 125 for an error of rebound's own,\n"
         "126 if the command cannot be executed, 127 if it cannot be found.  With --status: 0 if\n"
-        "all is well, 1 if not, 3 if there is no rebound.\n"
+        "all commands run and are ready, 1 if not, 3 if there is no rebound.\n"
     )

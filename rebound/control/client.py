@@ -121,7 +121,7 @@ def _shown(value: object) -> object:
 
 
 def _ask_all(directory: str, pid: int | None) -> list[tuple[str, dict[str, Any] | NoAnswer]]:
-    """Return each socket's name and answer; no rebound's own answer is empty."""
+    """Ask each rebound for its status; return the names of the sockets, and the answers."""
     end = time.monotonic() + _PATIENCE_IN_ALL
     answers = [(name, _ask_one(name, end)) for name in _living(directory, pid, end)]
     # One PID namespace has no two rebounds with one pid.  If one answers, that of another user

@@ -258,7 +258,7 @@ def _or_none(rule: Rule) -> Rule:
 _COUNT: Rule = ("a whole number from 0", lambda value: _is_whole(value) and value >= 0)
 _TIME: Rule = ("a number of seconds from 0 to 1e24", _is_time)
 _PERIOD: Rule = ("a number of seconds above 0, up to 1e24", _is_period)
-_SIGNAL: Rule = (f"a signal's number (1 to {signals.LAST})", _is_signal)
+_SIGNAL: Rule = (f"a signal number (1 to {signals.LAST})", _is_signal)
 _FLAG: Rule = ("True or False", lambda value: isinstance(value, bool))
 _PATH: Rule = ("a path without NUL characters, or empty", is_text)
 _STATUSES: Rule = (
@@ -281,11 +281,11 @@ _RULES: dict[str, Rule] = {
     "kill_group": _FLAG,
     "fresh": _FLAG,
     "rewrite": (
-        f"a tuple of (from, to) pairs of signals' numbers (1 to {signals.LAST}), to 0 for none",
+        f"a tuple of (from, to) pairs of signal numbers (1 to {signals.LAST}; to 0 sends nothing)",
         _is_rewrite,
     ),
     "stop_signals": (
-        "a frozenset of signals' numbers, without KILL, STOP, CHLD, CONT, TSTP, TTIN and TTOU",
+        "a frozenset of signal numbers, without KILL, STOP, CHLD, CONT, TSTP, TTIN and TTOU",
         _are_stop_signals,
     ),
     "drain_signal": _or_none(_SIGNAL),
@@ -418,7 +418,7 @@ def parse_rewrite(text: str) -> tuple[int, int]:
     try:
         return signals.parse(source), 0 if target == "0" else signals.parse(target)
     except ValueError as error:
-        raise ValueError(f"{error}; TO may be 0, for none") from None
+        raise ValueError(f"{error}; TO may also be 0, which sends nothing") from None
 
 
 def parse_restart(text: str) -> str:

@@ -94,7 +94,7 @@ def start(
 
 
 def _open_pipe(taken: Collection[int]) -> tuple[int, int]:
-    """Open a pipe that closes on exec; neither end has a number that is in `taken`."""
+    """Open a pipe that closes on exec; no number in `taken` is that of its writing end."""
     reader, writer = os.pipe()
     passed_over = []
     try:

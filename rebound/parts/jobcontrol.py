@@ -44,7 +44,7 @@ class JobControl(Part):
             return
         self._terminal.take_back()
         linux.suspend(signals.SIGTSTP)
-        # After `fg`, or as PID 1, which never stops, the terminal is ours to lend again.
+        # After `fg`, or if we never stopped (PID 1), the terminal is ours to lend again.
         # After `bg` it is not; the SIGCONT that comes then resumes the command.
         if self._terminal.is_ours():
             self.continued()
