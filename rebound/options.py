@@ -137,7 +137,7 @@ OPTIONS = (
     Option(
         ("-g", "--own-group"),
         "",
-        "give the command its own process group, and lend it the terminal",
+        "own process group, and terminal; signals to our group reach it once",
         _means("own_group", True),
     ),
     Option(
