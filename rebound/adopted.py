@@ -26,17 +26,19 @@ class Adopted:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._asked: set[int] = set()
+        self._asked: dict[int, int] = {}  # the pid, and the signal that it was to be asked with
         self._killed: set[int] = set()
         self._all_asked = self._all_killed = False
 
     def forget(self, pid: int) -> None:
         """Take note that a child was reaped: a new process may get its pid now."""
-        self._asked.discard(pid)
+        self._asked.pop(pid, None)
         self._killed.discard(pid)
 
-    def ask(self, signo: int, spared: int | None, others: Collection[int]) -> events.Event | None:
-        """Ask each child to stop, except the `others` and those that have been asked already.
+    def ask(
+        self, action: events.AskAdopted, spared: int | None, others: Collection[int]
+    ) -> events.Event | None:
+        """Ask each child to stop, except the `others` and those that have been asked so already.
 
         It leaves out those in the session of the command that started as process `spared`.
         Returns the answer to `AskAdopted`, if there is one.
@@ -47,20 +49,22 @@ class Adopted:
             text = "no /proc here, finding adopted processes by wait(2) alone"
             self._log.write("debug", "no_proc", text)
         adopted = processes.children(others)
-        unasked = [pid for pid in adopted if pid not in self._asked]
+        signo = action.signo
+        # Who was asked before the next start may have to be asked otherwise at the end.
+        unasked = [pid for pid in adopted if self._asked.get(pid) != signo]
         filters = _filters(unasked, spared)
         self._ask_each([pid for pid in unasked if pid not in filters], signo)
         if filters:
             return events.FiltersSpared()
-        if not (adopted or others or self._all_asked) and not processes.has_proc():
-            self._ask_unlisted(signo)
+        if not (adopted or others) and not processes.has_proc():
+            return self._ask_unlisted(action)
         # If children cannot be listed, some may be left although none was found.
         return None if adopted or not processes.has_proc() else events.NoneAdopted()
 
     def _ask_each(self, pids: list[int], signo: int) -> None:
         by_signal: dict[int, list[int]] = {}
         for pid in pids:
-            self._asked.add(pid)
+            self._asked[pid] = signo
             sent = _first_heeded(pid, signo)
             by_signal.setdefault(sent, []).append(pid)
             if sent:
@@ -76,15 +80,20 @@ class Adopted:
                 text = f"cannot ask to stop what ignores {tried}: {names}"
                 self._log.write("error", "not_asked", text, {**fields, "signal": tried})
 
-    def _ask_unlisted(self, signo: int) -> None:
-        """Ask once if wait(2) knows of children that neither /proc nor a probed pid leads to."""
-        self._all_asked = True
+    def _ask_unlisted(self, action: events.AskAdopted) -> events.Event | None:
+        """Ask where wait(2) knows of children, but neither /proc nor a pid leads to them."""
+        if action.everybody and self._all_asked:
+            return None  # once is enough
         text = "cannot find the adopted processes, "
-        if self._send_to_all(signo):
-            text += f"asking every process to stop with {signals.describe(signo)}"
+        if not action.everybody:
+            text += "going on without having asked"
+        elif self._send_to_all(action.signo):
+            text += f"asking every process to stop with {signals.describe(action.signo)}"
         else:
             text += "waiting for them without having asked"
-        self._log.write("error", "not_found", text, {"signal": signals.name(signo)})
+        self._all_asked = action.everybody
+        self._log.write("error", "not_found", text, {"signal": signals.name(action.signo)})
+        return None if action.everybody else events.NoneAdopted()
 
     def pass_on(self, signo: int) -> None:
         """Send a signal to every child; send another one to those that ignore it."""
@@ -101,14 +110,15 @@ class Adopted:
         adopted = processes.children(others) if processes.has_proc() else []
         return len(adopted), _names(adopted, _MOST_NAMES_BESIDES)
 
-    def kill(self, known: Collection[int], why: str) -> bool:
+    def kill(self, action: events.KillChildren, known: Collection[int]) -> bool:
         """SIGKILL every child, including the `known`.
 
         Returns False if there are children, but it can find none, or may kill none (EPERM).
         """
+        why = action.why
         children = [*known, *processes.children(known)]
         if not children and processes.has_children():
-            return self._kill_unlisted(why)
+            return self._kill_unlisted(action)
         refused = [pid for pid in children if linux.send(pid, signals.SIGKILL)]
         killed = [pid for pid in children if pid not in self._killed and pid not in refused]
         self._killed.update(killed)
@@ -125,14 +135,14 @@ class Adopted:
             return False
         return True
 
-    def _kill_unlisted(self, why: str) -> bool:
-        if not linux.send_to_all(signals.SIGKILL):
+    def _kill_unlisted(self, action: events.KillChildren) -> bool:
+        if not (action.everybody and linux.send_to_all(signals.SIGKILL)):
             text = "cannot find what is left to kill it, leaving it"
             self._log.write("error", "not_killed", text)
             return False
         if not self._all_killed:
             self._all_killed = True
-            self._log.write("error", "killing", f"{why}, killing every process")
+            self._log.write("error", "killing", f"{action.why}, killing every process")
         return True
 
     def _send_to_all(self, signo: int) -> bool:

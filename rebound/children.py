@@ -65,7 +65,7 @@ class Children:
         """Ask adopted processes to stop, unless they were asked already."""
         self.is_reaping_due = True  # perhaps they have ended: only wait(2) knows
         spared = self._command.last_pid if action.spare_filters else None
-        answer = self._adopted.ask(action.signo, spared, self.known())
+        answer = self._adopted.ask(action, spared, self.known())
         if isinstance(answer, NoChildren):
             self.is_reaping_due = False
         return answer
@@ -78,7 +78,7 @@ class Children:
         """Kill every child; return `NoneKillable` if there are some, and it may kill none."""
         self.is_reaping_due = True
         self._command.expect_kill()
-        return None if self._adopted.kill(self.known(), action.why) else NoneKillable()
+        return None if self._adopted.kill(action, self.known()) else NoneKillable()
 
     # --- Reaping ----------------------------------------------------------------------
 

@@ -57,6 +57,8 @@ def _run(words: list[str], inherited: linux.Inherited, settings: options.Setting
         return _print(f"rebound {rebound.__version__}\n")
     if settings.pop(options.JSON, False):
         raise options.UsageError("option --json goes with --status or --restart-now")
+    if settings.get("log_reopen") and signals.SIGHUP in settings.get("stop_signals", ()):
+        raise options.UsageError("option --log-reopen goes without --stop-signal HUP: HUP stops")
     if settings.get("log_reopen") and not settings.get("log_file"):
         raise options.UsageError("option --log-reopen goes with --log-file")
     if not command:

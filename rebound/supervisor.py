@@ -93,6 +93,8 @@ class Supervisor:
         self._starter = starter
         self._variables = variables
         if not config.is_plain:
+            from rebound import assembly
+
             self._add(assembly.before_the_first_start(self._context()))
             self._look_before_reaping()
 

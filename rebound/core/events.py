@@ -165,6 +165,8 @@ class AskAdopted(Action):
     signo: int
     spare_filters: bool = False
     """Whether to leave out those in the command's session."""
+    everybody: bool = True
+    """Whether PID 1 may ask all processes, if nothing lists those that it has adopted."""
 
 
 class SignalChildren(Action):
@@ -181,6 +183,8 @@ class KillChildren(Action):
 
     why: str
     """The reason, for the log."""
+    everybody: bool = True
+    """Whether PID 1 may kill all processes, if nothing lists those that it has adopted."""
 
 
 class TellManager(Action):

@@ -181,7 +181,8 @@ def clear_by_force(service: Service, _event: KillDue, now: float) -> list[Action
 
 
 def _kill_left_over() -> Action:
-    return KillChildren(f"{narrate.duration(TERM_PATIENCE)} after they were asked to stop")
+    why = f"{narrate.duration(TERM_PATIENCE)} after they were asked to stop"
+    return KillChildren(why, everybody=False)
 
 
 def cleared(service: Service, _event: Event, now: float) -> list[Action]:

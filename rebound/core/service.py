@@ -281,7 +281,8 @@ class Service:
 
     def ask_adopted(self) -> Action:
         """Return the action that asks adopted processes to stop, unless they were asked already."""
-        return AskAdopted(self.drain_signal, self.spares_filters)
+        # Between two runs, processes may be there that no run has left, as of `docker exec`.
+        return AskAdopted(self.drain_signal, self.spares_filters, self.state != CLEARING)
 
 
 def _handler(watch: Watch) -> Handler:

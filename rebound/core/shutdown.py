@@ -174,6 +174,8 @@ def left_command_ended(service: Service, event: Exited, now: float) -> list[Acti
 
 def ask_newly_adopted(service: Service, _event: ChildrenReaped, _now: float) -> list[Action]:
     """Ask the children of those that ended, which are adopted now."""
+    # What `none_adopted` gave up on may have left others, and they have all their time.
+    service.timers.cancel(KillOverdue)
     return [service.ask_adopted()]
 
 

@@ -67,7 +67,7 @@ class Checker(Part):
             linux.send(-self.pid, signals.SIGKILL)
             linux.send(self.pid, signals.SIGKILL)
 
-    def dying(self, pid: int, _status: ExitStatus) -> None:
+    def dying(self, pid: int, status: ExitStatus) -> None:  # noqa: ARG002  as Part has it
         """Kill what the check left in its group, while no other group can have that number."""
         if pid == self.pid:
             self.kill()

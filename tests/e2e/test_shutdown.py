@@ -508,6 +508,32 @@ def test_a_stop_while_a_run_is_cleared_away(start, mode, tmp_path):
     assert len(rebound.events("starting")) == 1
 
 
+def test_a_stop_while_a_run_is_cleared_away_reaches_who_was_asked_otherwise(start, mode, tmp_path):
+    """To PostgreSQL TERM means to wait for its clients, INT does not."""
+    command = daemon(tmp_path, "--ignore", "SIGTERM", action="crash")
+    rebound = start("--fresh", *JSON, *command, wrapper=mode)
+    rebound.wait_until((tmp_path / "signals").exists)
+    rebound.send(signal.SIGINT)
+    assert rebound.wait() == 130
+    assert (tmp_path / "signals").read_text() == "15\n2\n"
+
+
+def test_what_a_health_check_left_behind_has_its_time_at_the_end(start, tmp_path):
+    """Its own end gives it no other: the drain waits as for any daemon."""
+    (tmp_path / "check.sh").write_text(
+        f"[ -e {tmp_path}/pid ] || {' '.join(map(str, daemon(tmp_path, '--ignore', 'SIGTERM')))}\n"
+    )
+    health = ["--health-cmd", f"sh {tmp_path}/check.sh", "--health-interval", "50ms"]
+    rebound = start(*JSON, *health, "sleep", "1000")
+    rebound.wait_until((tmp_path / "pid").exists)
+    rebound.send(signal.SIGTERM)
+    rebound.wait_until((tmp_path / "signals").exists)
+    assert not rebound.events("not_killed")
+    rebound.send(signal.SIGINT)
+    assert rebound.wait() == 143
+    assert (tmp_path / "signals").read_text() == "15\n2\n"
+
+
 # --- What may not be signalled -------------------------------------------------------------
 
 

@@ -379,12 +379,16 @@ def test_a_requested_restart_that_cannot_be_made() -> None:
 # --- What a run left behind -----------------------------------------------------------
 
 
+ASK = AskAdopted(SIGTERM, spare_filters=True, everybody=False)
+"""Processes that no run has left, as of `docker exec`, are nobody's leftovers."""
+
+
 def test_with_fresh_the_next_start_comes_when_nothing_is_left() -> None:
     """Asked like at the end, filters spared."""
     subject = in_state(RUNNING, fresh=True)
-    assert step(subject, CRASHED, 100) == [AskAdopted(SIGTERM, spare_filters=True)]
+    assert step(subject, CRASHED, 100) == [ASK]
     assert (subject.state, subject.deadline) == (CLEARING, 110)
-    assert step(subject, ChildrenReaped(), 101) == [AskAdopted(SIGTERM, spare_filters=True)]
+    assert step(subject, ChildrenReaped(), 101) == [ASK]
     assert step(subject, NoChildren(), 102) == [START]
     assert (subject.state, subject.deadline) == (STARTING, None)
 
@@ -393,7 +397,7 @@ def test_with_fresh_what_does_not_end_is_killed() -> None:
     """Generation by generation; and what cannot be is said, and left."""
     subject = in_state(RUNNING, fresh=True)
     step(subject, CRASHED, 100)
-    kill = KillChildren("10s after they were asked to stop")
+    kill = KillChildren("10s after they were asked to stop", everybody=False)
     assert step(subject, DeadlinePassed(), 110) == [kill]
     assert step(subject, ChildrenReaped(), 111) == [kill]
     assert subject.deadline == 120

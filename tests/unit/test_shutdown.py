@@ -410,3 +410,13 @@ def test_a_stop_after_a_kill_that_had_no_effect_drains_the_others() -> None:
     assert subject.deadline == 20
     assert step(subject, DeadlinePassed(), 20) == [AskAdopted(SIGTERM, spare_filters=True)]
     assert subject.state == DRAINING
+
+
+def test_what_a_health_check_leaves_behind_has_all_its_time() -> None:
+    """That nothing but the killed check was left is no longer true, then."""
+    subject = in_state(DRAINING, stop_timeout=60)
+    step(subject, NoneAdopted(), 10)
+    assert subject.deadline == 20
+    assert step(subject, ChildrenReaped(), 11) == [AskAdopted(SIGTERM, spare_filters=True)]
+    assert subject.timers.time_of(KillOverdue) is None
+    assert subject.state == DRAINING
