@@ -99,26 +99,27 @@ class Children:
             self._command.unwatch()
 
     def reap(self, *, may_pause: bool) -> None:
-        """Reap every child that has ended, the command or another one."""
-        self.is_reaping_due = False
+        """Reap every child that has ended, the command or another one.
+
+        It is due until wait(2) says that no other has ended, whatever raises in between.
+        """
         have_ended = False
         for _ in range(_BATCH):
             try:
                 ended = self._take(None)
             except ChildProcessError:
+                self.is_reaping_due = False
                 self._none_left()
                 return
             if ended is None:
+                self.is_reaping_due = False
                 break
             if ended.pid == self._command.pid:
                 # Read signals before reaping on: the command may be a new run by now.
-                self.is_reaping_due = True
                 self._command_ended(ended)
                 break
             have_ended = True
             self._other_ended(ended)
-        else:
-            self.is_reaping_due = True
         if have_ended:
             self._step(ChildrenReaped())
             if may_pause and not self.is_reaping_due:
