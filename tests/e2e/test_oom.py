@@ -14,12 +14,12 @@ from tests.helpers import JSON, OTHER_USER, PID1, PYTHON, program
 LIMIT = 80 * 2**20
 
 EATER = """
-import os, time
+import os, signal
 print("ready", os.getpid(), os.environ.get("REBOUND_LAST_EXIT"), flush=True)
 eaten = []
 while os.environ["REBOUND_RESTARTS"] == "0":
     eaten.append(bytearray(2**20))
-time.sleep(10**6)
+signal.pause()
 """
 
 
@@ -129,10 +129,10 @@ def test_a_score_that_is_not_permitted_is_said_and_not_set(start):
 
 
 DAEMON = """
-import time
+import signal
 held = bytearray(40 * 2**20)
 print("up", flush=True)
-time.sleep(10**6)
+signal.pause()
 """
 
 

@@ -422,10 +422,10 @@ def test_one_that_ignores_all_of_them_is_named(start):
 # --- Filters ------------------------------------------------------------------------------
 
 FILTER = """
-import sys, time
+import sys
 print("filtered", sys.stdin.readline(), end="", flush=True)
 lines = sys.stdin.readlines()
-time.sleep(0.02)  # it has work to do when its input has ended
+sum(range(10**6))  # it has work to do when its input has ended
 print(*("filtered " + line for line in lines), sep="", end="", flush=True)
 """
 
@@ -433,14 +433,14 @@ print(*("filtered " + line for line in lines), sep="", end="", flush=True)
 def test_the_last_lines_of_the_command_pass_its_filter(start, mode, tmp_path):
     """As of `exec > >(tee …)` in an entrypoint."""
     last_words = """
-import signal, sys, time
+import signal, sys
 def stop(*_):
     for number in range(200): print("closing", number)
     print("last words", flush=True)
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
 print("ready", flush=True)
-while True: time.sleep(60)
+signal.pause()
 """
     (tmp_path / "filter.py").write_text(FILTER)
     (tmp_path / "command.py").write_text(last_words)
