@@ -36,9 +36,17 @@ NESTED = [*PID1, "tini", "--"]
 
 MODES = {"plain": PLAIN, "pid1": PID1, "nested": NESTED}
 
-# May read what is in a home directory, such as the program under test, but do no more.
-OTHER_USER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
-OTHER_USER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+
+def as_user(uid: int) -> list[str]:
+    """Return what to put before a command to run it as another user.
+
+    It may read what is in a home directory, such as the program under test, but do no more.
+    """
+    capabilities = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *capabilities]
+
+
+OTHER_USER = as_user(54321)
 
 JSON = ["--log-format", "json"]
 """What makes rebound tell its events: tests ask for these and their fields, not for words."""

@@ -21,7 +21,7 @@ from rebound.core.events import Exited
 from rebound.core.exitstatus import ExitStatus
 from rebound.kernel import libc, linux, processes, reaper
 from rebound.kernel.loop import Loop
-from tests.helpers import PID1, REPOSITORY
+from tests.helpers import PID1, REPOSITORY, as_user
 
 
 def child(work=lambda: None) -> int:
@@ -330,7 +330,7 @@ print(os.geteuid(), *(processes.is_root_or_us(uid) for uid in (0, 65534)), proce
 @pytest.mark.parametrize(
     ("place", "known"),
     [
-        (["setpriv", "--reuid=65534", "--clear-groups"], "65534 True True True"),
+        (as_user(65534), "65534 True True True"),
         (["unshare", "--user"], "65534 True False True"),
         (["unshare", "--user", "--map-user=65534"], "65534 True False True"),
         (["unshare", "--user", "--map-root-user"], "0 True False True"),
