@@ -21,7 +21,7 @@ from rebound.core.events import Exited
 from rebound.core.exitstatus import ExitStatus
 from rebound.kernel import libc, linux, processes, reaper
 from rebound.kernel.loop import Loop
-from tests.helpers import PID1, REPOSITORY, as_user
+from tests.helpers import PID1, REPOSITORY, as_user, denied
 
 
 def child(work=lambda: None) -> int:
@@ -318,6 +318,13 @@ def test_the_proc_of_another_namespace_where_we_have_the_same_number():
     script = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, "-c", SAME_NUMBER]
     result = subprocess.run([*PID1, *script], capture_output=True, text=True, cwd=REPOSITORY)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_refused_getpid_makes_no_proc_of_another_namespace():
+    script = "from rebound.kernel import processes; print(processes.has_proc())"
+    command = [*denied("getpid:EPERM"), sys.executable, "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    assert (result.stdout, result.stderr) == ("True\n", "")
 
 
 IDENTITIES = """
