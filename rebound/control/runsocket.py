@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from rebound.kernel import libc, linux
+from rebound.kernel.socketfile import remove, remove_if_stale, rename_if_free
 
 _BACKLOG = 16
 
@@ -17,8 +18,6 @@ _MOST_NAMES = 64
 
 _SUFFIX = ".sock"
 _MOST_DIGITS = 10
-
-_S_IFMT, _S_IFSOCK = 0o170000, 0o140000  # inode(7)
 
 
 class RunSocket:
@@ -48,7 +47,7 @@ class RunSocket:
         except OSError:
             is_ours = False
         if is_ours:
-            _remove(self._path)
+            remove(self._path)
         linux.close(self.fd)
 
     def _listen(self, directory: str) -> tuple[str, int]:
@@ -66,7 +65,7 @@ class RunSocket:
         except OSError:
             linux.close(fd)
             if unfinished:
-                _remove(unfinished)
+                remove(unfinished)
             raise
         self.fd = fd
         return path, inode
@@ -79,7 +78,7 @@ def _take_name(unfinished: str, directory: str) -> str:
         name = f"{pid}-{number}" if number > 1 else str(pid)
         path = f"{directory}/{name}{_SUFFIX}"
         remove_if_stale(path)
-        if _rename_if_free(unfinished, path):
+        if rename_if_free(unfinished, path):
             return path
     raise OSError(f"all names for pid {pid} are in use")
 
@@ -96,80 +95,3 @@ def is_pid(word: str) -> bool:
     """Return whether a word can be a pid: a number from 1, written as we write it."""
     is_number = word.isascii() and word.isdecimal() and len(word) <= _MOST_DIGITS
     return is_number and not word.startswith("0")
-
-
-def _rename_if_free(path: str, new: str) -> bool:
-    """Rename our own file; return False if the new name is taken, which rename(2) ignores.
-
-    Raises `OSError`.
-    """
-    try:
-        # Their owner may link sockets even with fs.protected_hardlinks (proc(5)).
-        os.link(path, new, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError:  # EPERM, EOPNOTSUPP, ENOSYS: a file system without hard links
-        if os.path.lexists(new):
-            return False
-        os.rename(path, new)
-    else:
-        _remove(path)
-    return True
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:  # ENOENT; EROFS, EACCES: it stays, and `is_stale` finds it
-        pass
-
-
-def remove_if_stale(path: str) -> bool:
-    """Remove the socket of a rebound that was killed; return whether it is one.
-
-    It looks once more under another name: between the first look and the removal another
-    rebound may have found the socket stale, too, removed it, and taken the name.
-    """
-    if not is_stale(path):
-        return False
-    aside = os.path.join(os.path.dirname(path), f".{os.getpid()}~")
-    try:
-        os.rename(path, aside)
-    except OSError:  # ENOENT: gone; EACCES, EROFS: it stays, but nobody listens
-        return True
-    if is_stale(aside):
-        _remove(aside)
-        return True
-    try:
-        if not _rename_if_free(aside, path):
-            _remove(aside)
-    except OSError:
-        pass
-    return False
-
-
-def is_stale(path: str) -> bool:
-    """Return whether this is the socket of a rebound that was killed: nobody listens."""
-    if not is_socket(path):
-        return False
-    try:
-        fd = libc.unix_socket()
-    except OSError:  # EMFILE: we cannot know
-        return False
-    try:
-        libc.connect(fd, path)
-    except ConnectionRefusedError:
-        return True
-    except OSError:  # EAGAIN: a busy rebound listens; EACCES; ENOENT
-        pass
-    finally:
-        linux.close(fd)
-    return False
-
-
-def is_socket(path: str) -> bool:
-    """Return whether this is a socket, not a symbolic link to one."""
-    try:
-        return os.lstat(path).st_mode & _S_IFMT == _S_IFSOCK
-    except OSError:
-        return False

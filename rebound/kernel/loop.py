@@ -34,7 +34,10 @@ _RETRY = 1.0
 
 _MAX_READY = 8
 
-_EPOLLIN, _EPOLLOUT = 1, 4  # epoll_ctl(2); `select` is loaded only once the command has started
+# epoll_ctl(2); `select` is loaded only once the command has started.
+READABLE, WRITABLE = 1, 4
+HUNG_UP = 0
+"""What a descriptor is watched for.  HUNG_UP, EPOLLHUP and EPOLLERR, is always among it."""
 
 _SIGNALS = range(1, signals.LAST + 1)
 """All signals, even those that were ignored when rebound started: the kernel keeps a blocked
@@ -65,12 +68,12 @@ class Loop:
         self._signalfd = -1
         self._complained = False
 
-    def watch(self, fd: int, handler: Callable[[], None], *, writable: bool = False) -> None:
-        """Have `wait` return `handler` when `fd` is readable, or writable.
+    def watch(self, fd: int, handler: Callable[[], None], events: int = READABLE) -> None:
+        """Have `wait` return `handler` when `fd` is readable, WRITABLE or HUNG_UP.
 
-        Raises `OSError` (ENOMEM, ENOSPC).
+        Raises `OSError`: ENOMEM, ENOSPC; EPERM for a file that cannot be polled, if the loop
+        has an epoll already.
         """
-        events = _EPOLLOUT if writable else _EPOLLIN
         if self._epoll is not None:
             self._epoll.register(fd, events)
         self._watched[fd] = (handler, events)
@@ -149,9 +152,14 @@ class Loop:
             self._read_signals = libc.read_signals
             self._epoll = select.epoll(select.EPOLL_CLOEXEC)
             self._signalfd = libc.open_signalfd(_SIGNALS)
-            self._epoll.register(self._signalfd, _EPOLLIN)
-            for fd, (_handler, events) in self._watched.items():
-                self._epoll.register(fd, events)
+            self._epoll.register(self._signalfd, READABLE)
+            for fd, (_handler, events) in list(self._watched.items()):
+                try:
+                    self._epoll.register(fd, events)
+                except (
+                    PermissionError
+                ):  # a file that cannot be polled: it was watched without epoll
+                    del self._watched[fd]
         except Exception as error:
             # OSError; ImportError, MemoryError: loading ctypes takes a descriptor and memory.
             self._go_on_without(error)

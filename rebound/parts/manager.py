@@ -7,6 +7,7 @@ import os
 
 from rebound.core.events import TellManager
 from rebound.core.part import Part
+from rebound.kernel.loop import WRITABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Manager(Part):
     def _wait_for_room(self) -> None:
         if not self._is_waiting:
             try:
-                self._loop.watch(self._socket.fileno(), self._send, writable=True)
+                self._loop.watch(self._socket.fileno(), self._send, WRITABLE)
                 self._is_waiting = True
             except OSError:  # ENOMEM, ENOSPC: the next message tries again
                 pass

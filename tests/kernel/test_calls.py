@@ -20,7 +20,7 @@ import pytest
 from rebound.core.events import Exited
 from rebound.core.exitstatus import ExitStatus
 from rebound.kernel import libc, linux, processes, reaper
-from rebound.kernel.loop import Loop
+from rebound.kernel.loop import WRITABLE, Loop
 from tests.helpers import PID1, REPOSITORY, as_user, denied
 
 
@@ -265,7 +265,7 @@ def test_the_loop_tells_of_watched_descriptors(loop):
     assert loop.wait(-5) == ((), [handler])
     loop.ignore(reading)
     assert loop.wait(0) == ((), [])
-    loop.watch(writing, handler, writable=True)
+    loop.watch(writing, handler, WRITABLE)
     assert loop.wait(0) == ((), [handler])
     loop.close_watched(writing)
     assert loop.wait(0) == ((), [])

@@ -13,6 +13,7 @@ import pytest
 
 from rebound.control import client, runsocket
 from rebound.control.runsocket import RunSocket
+from rebound.kernel import socketfile
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +84,7 @@ def test_a_name_that_is_taken_is_not_taken_away(monkeypatch, hard_links):
     inode = os.stat(f"run/{os.getpid()}.sock").st_ino
     second = RunSocket("run")
     assert os.stat(f"run/{os.getpid()}.sock").st_ino == inode
-    assert not runsocket.is_stale(f"run/{os.getpid()}-2.sock")
+    assert not socketfile.is_stale(f"run/{os.getpid()}-2.sock")
     first.close()
     second.close()
     assert os.listdir("run") == []
@@ -92,7 +93,7 @@ def test_a_name_that_is_taken_is_not_taken_away(monkeypatch, hard_links):
 def test_who_takes_the_name_of_a_stale_one_keeps_it(monkeypatch):
     """Another rebound has found the same one stale, and is a moment later to remove it."""
     leave_stale("1.sock")
-    look = runsocket.is_stale
+    look = socketfile.is_stale
     living: list[RunSocket] = []
 
     def look_and_be_late(path):
@@ -102,8 +103,8 @@ def test_who_takes_the_name_of_a_stale_one_keeps_it(monkeypatch):
             living.append(listen("1.sock"))
         return answer
 
-    monkeypatch.setattr(runsocket, "is_stale", look_and_be_late)
-    assert not runsocket.remove_if_stale("1.sock")
+    monkeypatch.setattr(socketfile, "is_stale", look_and_be_late)
+    assert not socketfile.remove_if_stale("1.sock")
     assert os.listdir() == ["1.sock"]
     assert not look("1.sock")
 
@@ -149,7 +150,7 @@ def test_a_directory_that_becomes_another_one_is_not_left(monkeypatch):
     leave_stale("run/5.sock")
     leave_stale("elsewhere/5.sock")
     start = os.getcwd()
-    look = runsocket.is_socket
+    look = socketfile.is_socket
 
     def look_and_swap(path):
         answer = look(path)

@@ -8,6 +8,8 @@ import select
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+from rebound.kernel.loop import READABLE
+
 if TYPE_CHECKING:
     from rebound.kernel.loop import Loop
 
@@ -28,13 +30,13 @@ class Turns:
         """The same, for type checkers."""
         return cast("Loop", self)
 
-    def watch(self, fd: int, handler: Handler, *, writable: bool = False) -> None:
+    def watch(self, fd: int, handler: Handler, events: int = READABLE) -> None:
         """As of the real one; a descriptor may be watched but once."""
         assert fd not in self.watched
         if self.is_full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.watched[fd] = handler
-        self._poll.register(fd, select.POLLOUT if writable else select.POLLIN)
+        self._poll.register(fd, events)  # POLLIN and POLLOUT have the numbers of epoll's
 
     def ignore(self, fd: int) -> None:
         """As of the real one."""
