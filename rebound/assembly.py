@@ -9,7 +9,7 @@ from rebound.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from rebound.children import Children
     from rebound.command import Command
@@ -36,13 +36,14 @@ class Context(Record):
     service: Service
     command: Command
     children: Children
+    parts: Sequence[Part]
     step: Callable[[Event], None]
 
 
 def watches(config: Config) -> list[type[Watch]]:
     """Return the watches over each run."""
     found: list[type[Watch]] = []
-    if config.watchdog is not None:
+    if config.watchdog is not None or config.fd_store:
         from rebound.core.watchdog import Watchdog
 
         found.append(Watchdog)
@@ -57,12 +58,12 @@ def watches(config: Config) -> list[type[Watch]]:
 
 
 def before_the_first_start(context: Context) -> Iterator[Part]:
-    """Make the parts that the first run needs.  Raises `ImportError`."""
+    """Make the parts that the first run needs.  Raises `ImportError` and `OSError`."""
     config, loop, log, step = context.config, context.loop, context.log, context.step
-    if config.watchdog is not None:
-        from rebound.parts.notifysocket import NotifySocket
-
-        yield NotifySocket(config.run_directory, config.watchdog, loop, log, step)
+    if config.listen or b"LISTEN_PID" in context.environment:
+        yield from _listeners(context)
+    if config.watchdog is not None or config.fd_store:
+        yield from _messages(context)
     if config.health_command:
         from rebound.kernel.spawn import Spawner
         from rebound.parts.checker import Checker
@@ -80,6 +81,35 @@ def before_the_first_start(context: Context) -> Iterator[Part]:
         yield JobControl(context.terminal)
     if config.notify:
         yield from _manager(context)
+
+
+def _listeners(context: Context) -> Iterator[Part]:
+    from rebound.core import activation
+
+    addresses, pid = context.config.listen, os.getpid()
+    if addresses or activation.is_for_us(context.environment, pid):
+        from rebound.parts.listeners import Listeners
+
+        context.service.holds_descriptors = True
+        names = activation.names_for_us(context.environment, pid)
+        yield Listeners(addresses, names, context.log)
+
+
+def _messages(context: Context) -> Iterator[Part]:
+    from rebound.kernel.closer import Closer
+    from rebound.parts.notifysocket import NotifySocket
+
+    config, loop, log = context.config, context.loop, context.log
+    closer, store = Closer(loop), None
+    if config.fd_store:
+        from rebound.parts.fdstore import FdStore
+
+        context.service.holds_descriptors = True
+        store = FdStore(config.fd_store, loop, closer, log)
+    directory = config.run_directory
+    yield NotifySocket(directory, config.watchdog, store, closer, loop, log, context.step)
+    if store:
+        yield store
 
 
 def _manager(context: Context) -> Iterator[Part]:
@@ -132,7 +162,10 @@ def _endpoint(context: Context) -> Part:
 
         adopted = len(processes.children(context.children.known()))
         service, command = context.service, context.command
-        return status.describe(service, service.name, os.getpid(), command.pid, adopted)
+        fields = status.describe(service, service.name, os.getpid(), command.pid, adopted)
+        for part in context.parts:
+            fields.update(part.describe())
+        return fields
 
     directory = context.config.run_directory
     return Endpoint(directory, context.loop, context.log, describe, context.step)

@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rebound.core.activation import Descriptor
     from rebound.core.config import Config
     from rebound.core.events import SignalCommand, Start
     from rebound.core.part import Part
@@ -49,6 +50,7 @@ class Command:
         self._pidfd: int | None = None
         self._is_pidfd_refused = False
         self._is_kill_sent = False
+        self._first_unseen = 0  # the first descriptor that no handed one has replaced so far
 
     # --- A run ------------------------------------------------------------------------
 
@@ -58,9 +60,13 @@ class Command:
             self._environment[b"REBOUND_RESTARTS"] = b"%d" % action.restarts
             if action.last_exit:
                 self._environment[b"REBOUND_LAST_EXIT"] = action.last_exit.encode()
+            handed: list[Descriptor] = []
             for part in self._parts:
                 part.prepare(self._environment)
-            pid = self._spawner.spawn(self._environment)
+                handed += part.descriptors()
+            if handed:
+                self._say_what_is_in_the_way(handed)
+            pid = self._spawner.spawn(self._environment, handed)
         except Exception as error:
             self._tell_gone()
             return _failure(error)
@@ -69,6 +75,18 @@ class Command:
         # The run has begun, whatever else fails.
         self.guard(self._attend)
         return Started(pid)
+
+    def _say_what_is_in_the_way(self, handed: Sequence[Descriptor]) -> None:
+        """Log each inherited descriptor whose number a handed one takes, once."""
+        from rebound.core.activation import FIRST
+        from rebound.kernel.descriptors import is_inherited
+
+        end = FIRST + len(handed)
+        for fd in range(self._first_unseen or FIRST, end):
+            if is_inherited(fd):
+                text = f"descriptor {fd} is not passed on: a socket takes its number"
+                self._log.write("error", "in_the_way", text, {"fd": fd})
+        self._first_unseen = max(self._first_unseen, end)
 
     def _attend(self) -> None:
         pid = self.last_pid

@@ -79,6 +79,13 @@ def _add_rewrite(settings: Settings, text: str) -> None:
     settings["rewrite"] = (*settings.get("rewrite", ()), config.parse_rewrite(text))
 
 
+def _add_listen(settings: Settings, text: str) -> None:
+    from rebound.core import address
+
+    address.parse(text)
+    settings["listen"] = (*settings.get("listen", ()), text)
+
+
 OPTIONS = (
     Option(
         ("-0", "--restart-on-zero"),
@@ -181,6 +188,18 @@ OPTIONS = (
         "TIME",
         "SIGKILL what is left TIME after the shutdown began",
         _sets("stop_timeout", config.parse_duration),
+    ),
+    Option(
+        ("--listen",),
+        "[NAME=]ADDRESS",
+        "hand every run a socket that stays open (sd_listen_fds); repeatable",
+        _add_listen,
+    ),
+    Option(
+        ("--fd-store",),
+        "N",
+        "keep N descriptors of a run for the next one (sd_notify FDSTORE)",
+        _sets("fd_store", config.parse_count),
     ),
     Option(
         ("-p", "--parent-death-signal"),

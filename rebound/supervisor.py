@@ -64,8 +64,10 @@ class Supervisor:
         self._last_mistake = 0.0
         self._must_pause = False
 
+        # LISTEN_PID: perhaps somebody has handed us sockets.
+        is_plain = config.is_plain and b"LISTEN_PID" not in environment
         watches: list[type[Watch]] = []
-        if not config.is_plain:
+        if not is_plain:
             from rebound import assembly
 
             watches = assembly.watches(config)
@@ -88,14 +90,19 @@ class Supervisor:
             events.AskAdopted: self._children.ask_adopted,
             events.SignalChildren: self._children.signal,
             events.KillChildren: self._children.kill,
+            events.ReleaseDescriptors: self._release_descriptors,
             events.TellManager: lambda _action: None,  # unless there is one
         }
         self._starter = starter
         self._variables = variables
-        if not config.is_plain:
+        if not is_plain:
             from rebound import assembly
 
-            self._add(assembly.before_the_first_start(self._context()))
+            try:
+                self._add(assembly.before_the_first_start(self._context()))
+            except BaseException:
+                self._close()
+                raise
             self._look_before_reaping()
 
     def _context(self) -> assembly.Context:
@@ -111,6 +118,7 @@ class Supervisor:
             self._service,
             self._command,
             self._children,
+            self._parts,
             self._step,
         )
 
@@ -279,6 +287,10 @@ class Supervisor:
                 text = f"{text}; still running: {names}"
                 fields = {**fields, "count": count, "processes": names}
         self._log.write(level, event, text, fields)
+
+    def _release_descriptors(self, _action: events.ReleaseDescriptors) -> None:
+        for part in self._parts:
+            self._guard(part.stopping)
 
     def _say_error(self, text: str) -> None:
         self._log.write("error", "error", text)

@@ -9,10 +9,11 @@ import sys
 import time
 
 from rebound.control import status
-from rebound.control.runsocket import is_socket, pid_in, remove_if_stale
+from rebound.control.runsocket import pid_in
 from rebound.control.server import peer
 from rebound.kernel import processes
 from rebound.kernel.logtext import printable
+from rebound.kernel.socketfile import is_socket, remove_if_stale
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ _MOST_SOCKETS = 500
 
 _SO_RCVTIMEO, _SO_SNDTIMEO = 20, 21  # socket(7); the module has no names for them
 
-_LONGEST_ANSWER = 1 << 16
-"""Bytes.  Our longest answer has a status text of 4 kB, with six for each byte (`\\u00e9`)."""
+_LONGEST_ANSWER = 1 << 18
+"""Bytes.  A status text has 4 kB at most, with six for each byte (`\\u00e9`), and a socket 1 kB."""
 
 _CLOSED = "it has closed the connection"
 _UNREADABLE = "its answer cannot be read"
@@ -73,6 +74,7 @@ def show_status(directory: str, pid: int | None, *, as_json: bool) -> tuple[str,
         shown = [{name: _shown(value) for name, value in answer.items()} for answer in rows]
         silent = [answer for answer in answers if "error" in answer]
         text = status.table(shown) if shown else ""
+        text += "".join(map(status.details, shown))
         text += "".join(f"{answer['pid']}: {printable(answer['error'])}\n" for answer in silent)
     return text, WELL if all(answer["ok"] for answer in answers) else NOT_WELL
 
@@ -117,6 +119,8 @@ def _failure(name: str, error: NoAnswer) -> dict[str, Any]:
 
 
 def _shown(value: object) -> object:
+    if isinstance(value, list):
+        return [{name: _shown(part) for name, part in fields.items()} for fields in value]
     return printable(value) if isinstance(value, str) else value
 
 

@@ -51,6 +51,8 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "health": (*_TEXT, _NONE),
     "status": (*_TEXT, _NONE),
     "adopted": _COUNT,
+    "sockets": (list, _NONE),
+    "stored": (*_COUNT, _NONE),
 }
 """The names and types of the fields that `describe` returns; numbers are from 0."""
 
@@ -58,9 +60,26 @@ _HIGHEST = 1e15
 """More than any number of ours; up to here a float holds every whole number."""
 
 
+SOCKET_FIELDS: dict[str, tuple[type, ...]] = {
+    "name": _TEXT,
+    "address": (*_TEXT, _NONE),
+    "waiting": (*_COUNT, _NONE),
+}
+"""The same for each of the sockets."""
+
+
 def is_well_formed(fields: Mapping[str, object]) -> bool:
     """Return whether these are fields of `describe`; a later version may add others."""
-    return all(name in fields and _fits(fields[name], types) for name, types in FIELDS.items())
+    if not _fit(fields, FIELDS):
+        return False
+    sockets = fields["sockets"]
+    return not isinstance(sockets, list) or all(
+        isinstance(socket, dict) and _fit(socket, SOCKET_FIELDS) for socket in sockets
+    )
+
+
+def _fit(fields: Mapping[str, object], types: Mapping[str, tuple[type, ...]]) -> bool:
+    return all(name in fields and _fits(fields[name], types[name]) for name in types)
 
 
 def _fits(value: object, types: tuple[type, ...]) -> bool:
@@ -95,6 +114,8 @@ def describe(
         "health": service.health_state or None,
         "status": run.status_text or None if has_run else None,
         "adopted": adopted,
+        "sockets": None,
+        "stored": None,
     }
 
 
@@ -115,6 +136,20 @@ def table(rows: Sequence[Mapping[str, object]]) -> str:
         for row in cells
     )
     return "".join(line + "\n" for line in lines)
+
+
+def details(fields: Mapping[str, object]) -> str:
+    """Return the lines below the table: the sockets, and the stored descriptors."""
+    text = ""
+    sockets = fields["sockets"]
+    for socket in sockets if isinstance(sockets, list) else ():
+        queue = "" if socket["waiting"] is None else f", {socket['waiting']} waiting"
+        text += (
+            f"{fields['pid']}: listens at {socket['address'] or '-'} ({socket['name']}){queue}\n"
+        )
+    if fields["stored"] is not None:
+        text += f"{fields['pid']}: descriptors stored: {fields['stored']}\n"
+    return text
 
 
 def _row(fields: Mapping[str, object]) -> list[str]:

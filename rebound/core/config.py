@@ -79,6 +79,11 @@ class Config(Record):
         The number of the signal that adopted processes get at shutdown.  None = the signal that
         the command got, but SIGTERM instead of a hang-up, or of a signal that only stop_signals
         makes a stop.
+    listen: tuple[str, ...] = ()
+        '[NAME=]ADDRESS' of sockets that are bound once, and handed to each run (sd_listen_fds(3)).
+    fd_store: int = 0
+        Keep at most this many descriptors that a run sends (FDSTORE=1 of sd_notify(3)), and hand
+        them to the next run.
     stop_timeout: float | None = None
         Seconds.  SIGKILL what is left this long after the shutdown began.  None = never after a
         signal, and after 30 s when the command ended by itself.
@@ -135,6 +140,8 @@ class Config(Record):
     rewrite: tuple[tuple[int, int], ...] = ()
     stop_signals: frozenset[int] = frozenset()
     drain_signal: int | None = None
+    listen: tuple[str, ...] = ()
+    fd_store: int = 0
     stop_timeout: float | None = None
     parent_death_signal: int | None = None
     watchdog: float | None = None
@@ -161,9 +168,10 @@ class Config(Record):
 
     @property
     def is_plain(self) -> bool:
-        """Whether a run needs only its process: no watch, and no group of its own."""
+        """Whether a run needs only its process: no watch, no group of its own, no descriptor."""
         asks = self.watchdog is not None or self.health_command or self.notify
-        return not (asks or self.in_own_group)
+        hands_over = self.listen or self.fd_store
+        return not (asks or hands_over or self.in_own_group)
 
     @property
     def in_own_group(self) -> bool:
@@ -242,6 +250,20 @@ def is_text(value: object) -> TypeGuard[str]:
         return False
 
 
+def _are_addresses(value: object) -> bool:
+    if not isinstance(value, tuple) or not all(map(is_text, value)):
+        return False
+    if value:
+        from rebound.core import address
+
+        try:
+            for text in value:
+                address.parse(text)
+        except ValueError:
+            return False
+    return True
+
+
 def _is_shell_command(value: object) -> bool:
     return is_text(value) and (not value or bool(value.strip()))
 
@@ -289,6 +311,8 @@ _RULES: dict[str, Rule] = {
         _are_stop_signals,
     ),
     "drain_signal": _or_none(_SIGNAL),
+    "listen": ("a tuple of texts such as '127.0.0.1:80' or 'NAME=/run/api.sock'", _are_addresses),
+    "fd_store": _COUNT,
     "stop_timeout": _or_none(_TIME),
     "parent_death_signal": _or_none(_SIGNAL),
     "watchdog": _or_none(_PERIOD),

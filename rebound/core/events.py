@@ -193,6 +193,10 @@ class TellManager(Action):
     text: str
 
 
+class ReleaseDescriptors(Action):
+    """Close the sockets and descriptors that are kept for further runs: there will be none."""
+
+
 class RestartAnswered(Action):
     """Tell the clients that requested a restart that it was made, or why not."""
 

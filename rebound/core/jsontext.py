@@ -8,7 +8,10 @@ if TYPE_CHECKING:
 
 
 def to_json(fields: Mapping[str, object]) -> str:
-    """Return an object in one line.  The values are text, numbers, bools or None."""
+    """Return an object in one line.
+
+    The values are text, numbers, bools or None, and lists and objects of these.
+    """
     return "{" + ", ".join(f"{_text(name)}: {_value(fields[name])}" for name in fields) + "}"
 
 
@@ -17,7 +20,13 @@ def _value(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return repr(value) if isinstance(value, (int, float)) else _text(str(value))
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, dict):
+        return to_json(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return _text(str(value))
 
 
 def _text(text: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from rebound.core.activation import Descriptor
     from rebound.core.events import Action, Event, Exited
     from rebound.core.exitstatus import ExitStatus
 
@@ -31,6 +32,10 @@ class Part:
 
     def prepare(self, environment: dict[bytes, bytes]) -> None:
         """Prepare the next run, and its environment.  Raises `NoProcess`."""
+
+    def descriptors(self) -> Sequence[Descriptor]:
+        """Return the descriptors that the next run is handed, in order."""
+        return ()
 
     def began(self, pid: int) -> None:
         """Take note that the run has begun, as process `pid`."""
@@ -61,6 +66,13 @@ class Part:
 
     def gone(self) -> None:
         """Take note that the run has ended, or could not be started."""
+
+    def stopping(self) -> None:
+        """Let go of what is kept for further runs: the shutdown begins."""
+
+    def describe(self) -> Mapping[str, object]:
+        """Return its fields of the status."""
+        return {}
 
     def close(self) -> None:
         """Let go of everything, at rebound's end."""

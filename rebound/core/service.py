@@ -119,6 +119,8 @@ class Service:
         self.drain_signal = config.drain_signal or signals.SIGTERM
         self.spares_filters = False
         """Whether the drain still leaves out the processes in the command's session."""
+        self.holds_descriptors = False
+        """Whether rebound holds sockets or other descriptors for the runs."""
         self.is_command_left = False
         """Whether the command still runs, and the shutdown does not wait for it."""
         self.is_restart_requested = False

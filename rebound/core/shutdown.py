@@ -14,6 +14,7 @@ from rebound.core.events import (
     KillDue,
     KillOverdue,
     NoneAdopted,
+    ReleaseDescriptors,
     RestartAnswered,
     RestartRequested,
     SignalChildren,
@@ -127,6 +128,8 @@ def _stops_daemons(sent: int, received: int) -> bool:
 def _leave(service: Service) -> list[Action]:
     """Stop what goes on beside the runs, as the shutdown begins."""
     actions = [*service.end_watching(), *service.answer_restart(narrate.SHUTTING_DOWN)]
+    if service.holds_descriptors:
+        actions.append(ReleaseDescriptors())
     if service.config.notify:
         actions.append(TellManager(f"STOPPING=1\nSTATUS={narrate.SHUTTING_DOWN}"))
     return actions

@@ -1,4 +1,4 @@
-"""The watchdog: a run has to send keep-alives, as sd_notify(3) defines them."""
+"""What a run says of itself, and the watchdog: it has to send keep-alives (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ _END = EndRun(HUNG, signals.SIGABRT, ABORT_PATIENCE)
 
 
 class Watchdog(Watch):
-    """Ends a run that is silent for too long, or reports itself as hung."""
+    """Ends a run that is silent for too long, or reports itself as hung.
+
+    Without --watchdog it listens only, until the run itself asks for a time (WATCHDOG_USEC).
+    """
 
     pairs = (
         (RUNNING, Notified),
@@ -56,7 +59,7 @@ class Watchdog(Watch):
     def __init__(self, config: Config, timers: Timers) -> None:
         super().__init__(config, timers)
         self._run = Run(0, 0.0)
-        self._time = 0.0  # seconds within which the run must give a sign of life
+        self._time = 0.0  # seconds within which the run must give a sign of life; 0: none is due
         self._extended_until = 0.0  # when the extra time ends that it asked for
         self._says_ready = False
         self._says_stopping = False
@@ -67,8 +70,8 @@ class Watchdog(Watch):
 
     @property
     def is_ready(self) -> bool:
-        """Whether the run has said so (READY=1)."""
-        return self._says_ready
+        """Whether the run has said so (READY=1); with a watchdog, it has to."""
+        return self._says_ready or self._config.watchdog is None
 
     def begin(self, run: Run, now: float) -> None:
         """Expect a sign of life from now on."""
@@ -77,7 +80,8 @@ class Watchdog(Watch):
         self._extended_until = now
         self._time = self._config.watchdog or 0.0
         self._trust(now)
-        self._timers.set(WatchdogExpired, now, self._time)
+        if self._time:
+            self._timers.set(WatchdogExpired, now, self._time)
 
     def take(self, event: Event, state: State, now: float) -> Taken:
         """Take a message from the run, a count of others' messages, or the end of the time."""
@@ -146,7 +150,7 @@ class Watchdog(Watch):
             # From here on it needs no keep-alives: a clean end may take its time.
             if message.stopping or message.extend:
                 self._expect_within(STOPPING_PATIENCE, now)
-        elif message.ready or message.alive or message.watchdog or message.extend:
+        elif self._time and (message.ready or message.alive or message.watchdog or message.extend):
             self._trust(now)
             self._expect_within(self._time, now)
         if message.ready and not self._says_ready:

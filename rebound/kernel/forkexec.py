@@ -1,7 +1,9 @@
-"""Starting a process by fork(2) and execve(2), where posix_spawn(3) is refused.
+"""Starting a process by fork(2) and execve(2), where posix_spawn(3) cannot do it.
 
-glibc's posix_spawn makes the process by clone3(2), and falls back on clone(2) only after ENOSYS;
-many seccomp profiles answer with EPERM.  fork(3) uses clone(2), which no profile refuses.
+A command that is handed descriptors must be told its own pid (sd_listen_fds(3)): it is known only
+in the child.  And glibc's posix_spawn makes the process by clone3(2), and falls back on clone(2)
+only after ENOSYS; many seccomp profiles answer with EPERM.  fork(3) uses clone(2), which no
+profile refuses.
 
 Until its exec the child is a copy of rebound.  It does what posix_spawn does, in that order,
 and never returns into rebound's own code.
@@ -10,17 +12,20 @@ and never returns into rebound's own code.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 
+from rebound.core import activation
 from rebound.core.exitstatus import EXEC_FAILED, NOT_FOUND
 from rebound.kernel import linux, reaper
 from rebound.kernel.linux import NoProcess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from rebound.core.activation import Descriptor
     from rebound.kernel.spawn import FileActions
 
     Steps = Sequence[tuple[str, Callable[[], object]]]
@@ -44,70 +49,79 @@ _SEARCH_GOES_ON = frozenset(
 the kernel refuses that with ENAMETOOLONG."""
 
 
-def start(
-    command: list[bytes],
-    environment: Mapping[bytes, bytes],
-    file_actions: FileActions,
-    inherited: linux.Inherited,
-    *,
-    own_group: bool,
-) -> int:
-    """Start the command, return its pid; its exec has succeeded then.
+class Forker:
+    """Starts processes that get the signal settings that rebound was started with."""
 
-    If a step fails, the child reports it through a pipe, which a successful exec closes.
-    rebound waits for either, as posix_spawn(3) waits in vfork(2): a child that is stopped in
-    between holds it up.
+    def __init__(self, inherited: linux.Inherited) -> None:
+        self._inherited = inherited
 
-    Raises `NoProcess` if a step before the exec failed, and `OSError` if the exec failed.
-    """
-    steps: Steps = [
-        ("sigaction", lambda: linux.reset_signals(inherited)),
-        *([("setpgid", lambda: os.setpgid(0, 0))] if own_group else []),
-        ("file actions", lambda: _carry_out(file_actions)),
-        ("sigprocmask", lambda: linux.restore_signals(inherited)),
-        (_EXEC, lambda: _execute(command, environment)),
-    ]
-    try:
-        reader, writer = _open_pipe([_target(action) for action in file_actions])
-    except OSError as error:
-        raise _no_process("pipe", error.errno) from None
-    try:
-        pid = _fork(steps, writer)
-    except OSError as error:
-        linux.close(reader)
-        raise _no_process("fork", error.errno) from None
-    finally:
-        linux.close(writer)
-    try:
-        report = os.read(reader, _LONGEST_REPORT)
-    except OSError:  # EIO, ENOMEM: the exit status also tells whether the exec failed
-        report = b""
-    finally:
-        linux.close(reader)
-    if not report:
-        return pid
-    reaper.discard(pid)
-    call, _, number = report.decode().rpartition(" ")
-    if call == _EXEC:
-        raise OSError(int(number), os.strerror(int(number)))
-    raise _no_process(call, int(number))
+    def start(
+        self,
+        command: list[bytes],
+        environment: Mapping[bytes, bytes],
+        file_actions: FileActions,
+        handed: Sequence[Descriptor],
+        *,
+        own_group: bool,
+    ) -> int:
+        """Start the command, return its pid; its exec has succeeded then.
+
+        If a step fails, the child reports it through a pipe, which a successful exec closes.
+        rebound waits for either, as posix_spawn(3) waits in vfork(2): a child that is stopped in
+        between holds it up.
+
+        Raises `NoProcess` if a step before the exec failed, and `OSError` if the exec failed.
+        """
+        variables = activation.environment_of(environment, handed) if handed else dict(environment)
+        end = activation.FIRST + len(handed)
+        steps: Steps = [
+            ("sigaction", lambda: linux.reset_signals(self._inherited)),
+            *([("setpgid", lambda: os.setpgid(0, 0))] if own_group else []),
+            ("file actions", lambda: _carry_out(file_actions)),
+            *([("dup2", lambda: _take_over(handed, variables))] if handed else []),
+            ("sigprocmask", lambda: linux.restore_signals(self._inherited)),
+            (_EXEC, lambda: _execute(command, variables)),
+        ]
+        try:
+            reader, writer = _open_pipe(
+                max([end, *(_target(action) + 1 for action in file_actions)])
+            )
+        except OSError as error:
+            raise _no_process("pipe", error.errno) from None
+        try:
+            pid = _fork(steps, writer)
+        except OSError as error:
+            linux.close(reader)
+            raise _no_process("fork", error.errno) from None
+        finally:
+            linux.close(writer)
+        try:
+            report = os.read(reader, _LONGEST_REPORT)
+        except OSError:  # EIO, ENOMEM: the exit status also tells whether the exec failed
+            report = b""
+        finally:
+            linux.close(reader)
+        if not report:
+            return pid
+        reaper.discard(pid)
+        call, _, number = report.decode().rpartition(" ")
+        if call == _EXEC:
+            raise OSError(int(number), os.strerror(int(number)))
+        raise _no_process(call, int(number))
 
 
-def _open_pipe(taken: Collection[int]) -> tuple[int, int]:
-    """Open a pipe that closes on exec; no number in `taken` is that of its writing end."""
+def _open_pipe(lowest: int) -> tuple[int, int]:
+    """Open a pipe that closes on exec; the number of its writing end is at least `lowest`."""
     reader, writer = os.pipe()
-    passed_over = []
+    if writer >= lowest:
+        return reader, writer
     try:
-        while writer in taken:
-            passed_over.append(writer)
-            writer = os.dup(writer)
+        return reader, fcntl.fcntl(writer, fcntl.F_DUPFD_CLOEXEC, lowest)
     except OSError:
         linux.close(reader)
         raise
     finally:
-        for fd in passed_over:
-            linux.close(fd)
-    return reader, writer
+        linux.close(writer)
 
 
 def _fork(steps: Steps, writer: int) -> int:
@@ -171,6 +185,23 @@ def _carry_out(file_actions: FileActions) -> None:
         os.dup2(fd, target)
         if kind == os.POSIX_SPAWN_OPEN:
             linux.close(fd)
+
+
+def _take_over(handed: Sequence[Descriptor], variables: dict[bytes, bytes]) -> None:
+    """Give the descriptors the numbers from 3 on, and tell whose they are."""
+    end = activation.FIRST + len(handed)
+    targets = range(activation.FIRST, end)
+    # None may be overwritten before it has its place.
+    fds = [
+        fd if fd >= end or fd == target else fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, end)
+        for target, (_name, fd) in zip(targets, handed, strict=True)
+    ]
+    for target, fd in zip(targets, fds, strict=True):
+        if fd == target:
+            os.set_inheritable(fd, True)  # dup2(2) onto itself would leave it close-on-exec
+        else:
+            os.dup2(fd, target)
+    variables[b"LISTEN_PID"] = b"%d" % os.getpid()
 
 
 def _execute(command: list[bytes], environment: Mapping[bytes, bytes]) -> None:

@@ -182,6 +182,14 @@ def close(fd: int) -> None:
         pass
 
 
+def set_blocking(fd: int, is_blocking: bool) -> None:
+    """Set or clear O_NONBLOCK, for all who share the open file; ignore a failure."""
+    try:
+        os.set_blocking(fd, is_blocking)
+    except OSError:  # a seccomp profile
+        pass
+
+
 def send(pid: int, signo: int) -> OSError | None:
     """Send a signal to a child that we have not reaped; a negative pid means its group.
 

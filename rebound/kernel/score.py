@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rebound.core.activation import Descriptor
     from rebound.kernel.spawn import FileActions, Starter
 
 
@@ -35,6 +36,7 @@ class ScoredSpawner(Spawner):
     def spawn(
         self,
         environment: Mapping[bytes, bytes],
+        handed: Sequence[Descriptor] = (),
         file_actions: FileActions = (),
     ) -> int:
         """Start the command with that value; if it cannot be set, log that and start without it."""
@@ -43,9 +45,9 @@ class ScoredSpawner(Spawner):
             processes.set_oom_score_adj(self._value)
         except OSError as error:
             self._say(f"cannot set oom_score_adj to {self._value}: {error.strerror}")
-            return super().spawn(environment, file_actions)
+            return super().spawn(environment, handed, file_actions)
         try:
-            return super().spawn(environment, file_actions)
+            return super().spawn(environment, handed, file_actions)
         finally:
             try:
                 processes.set_oom_score_adj(before)

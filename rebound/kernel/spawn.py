@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from rebound.core.activation import Descriptor
+
     FileActions = Sequence[tuple[Any, ...]]
 
 # The last two come only from the socket for the run: socket(2), epoll_ctl(2).
@@ -31,7 +33,7 @@ class Starter:
     def __init__(self, inherited: linux.Inherited, say: Callable[[str], None]) -> None:
         self._inherited = inherited
         self._say = say
-        self._fork: Callable[..., int] | None = None
+        self._is_refused = False
         self._mask = sorted(inherited.mask)
         # All are named, so the C library need not ask the kernel about each of the others.
         self._defaults = sorted(linux.default_signals(inherited))
@@ -41,20 +43,22 @@ class Starter:
         command: list[bytes],
         environment: Mapping[bytes, bytes],
         file_actions: FileActions,
+        handed: Sequence[Descriptor],
         *,
         own_group: bool,
     ) -> int:
         """Start the command, return its pid; its exec has succeeded then.
+
+        It is handed descriptors by sd_listen_fds(3), which tells it its own pid: only a fork
+        knows that before the exec.
 
         glibc and musl spawn with CLONE_VFORK and report a failed exec as an error of the
         call.  Raises `OSError`; `is_out_of_means` and `exec_failure` say what it means.
         """
         if not command[0]:  # Python refuses to try it
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        if self._fork:
-            return self._fork(
-                command, environment, file_actions, self._inherited, own_group=own_group
-            )
+        if self._is_refused or handed:
+            return self._fork(command, environment, file_actions, handed, own_group=own_group)
         options: dict[str, Any] = {"setpgroup": 0} if own_group else {}
         try:
             return os.posix_spawnp(
@@ -71,19 +75,26 @@ class Starter:
                 raise
             refusal = error.strerror
         # Did the spawn fail, or the exec?  The fork tells: the exec would fail again.
-        fork = _load_fork()
-        pid = fork(command, environment, file_actions, self._inherited, own_group=own_group)
-        self._fork = fork
+        pid = self._fork(command, environment, file_actions, handed, own_group=own_group)
+        self._is_refused = True
         self._say(f"posix_spawn: {refusal}, going on with fork")
         return pid
 
-
-def _load_fork() -> Callable[..., int]:
-    try:
-        from rebound.kernel.forkexec import start
-    except (ImportError, OSError) as error:  # EMFILE, ENOMEM: counts as no process
-        raise NoProcess(errno.EAGAIN, f"cannot load fork: {error}") from None
-    return start
+    def _fork(
+        self,
+        command: list[bytes],
+        environment: Mapping[bytes, bytes],
+        file_actions: FileActions,
+        handed: Sequence[Descriptor],
+        *,
+        own_group: bool,
+    ) -> int:
+        try:
+            from rebound.kernel import forkexec
+        except (ImportError, OSError) as error:  # EMFILE, ENOMEM: counts as no process
+            raise NoProcess(errno.EAGAIN, f"cannot load fork: {error}") from None
+        forker = forkexec.Forker(self._inherited)
+        return forker.start(command, environment, file_actions, handed, own_group=own_group)
 
 
 class Spawner:
@@ -100,11 +111,12 @@ class Spawner:
     def spawn(
         self,
         environment: Mapping[bytes, bytes],
+        handed: Sequence[Descriptor] = (),
         file_actions: FileActions = (),
     ) -> int:
         """Start the command; see `Starter.start`."""
         return self._starter.start(
-            self._command, environment, file_actions, own_group=self._own_group
+            self._command, environment, file_actions, handed, own_group=self._own_group
         )
 
 

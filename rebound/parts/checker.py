@@ -52,7 +52,7 @@ class Checker(Part):
         actions: spawn.FileActions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
         actions = [*actions, *((os.POSIX_SPAWN_DUP2, max(writer, 0), fd) for fd in (1, 2))]
         try:
-            self.pid = self._spawner.spawn(self._environment, actions)
+            self.pid = self._spawner.spawn(self._environment, file_actions=actions)
         except OSError as error:
             self._close_pipe()
             return watchevents.HealthUnknown(error.strerror or str(error))

@@ -10,14 +10,17 @@ import time
 
 from rebound.core import events, notify, watchevents
 from rebound.core.part import Part
-from rebound.kernel import linux, processes
+from rebound.core.record import Record
+from rebound.kernel import linux, processes, socketfile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rebound.kernel.closer import Closer
     from rebound.kernel.log import Log
     from rebound.kernel.loop import Loop
+    from rebound.parts.fdstore import FdStore
 
 _LONGEST = 4096
 """Bytes, as in systemd.  A longer message is dropped."""
@@ -27,12 +30,27 @@ _BATCH = 512
 socket holds by default (net.unix.max_dgram_qlen)."""
 
 _UCRED_SIZE = 12  # struct ucred: pid, uid, gid (unix(7))
+_FD_SIZE = 4
+_MOST_FDS = 253
+"""The most descriptors in a message (unix(7), SCM_RIGHTS)."""
+
+_ROOM = _socket.CMSG_SPACE(_UCRED_SIZE) + _socket.CMSG_SPACE(_MOST_FDS * _FD_SIZE)
 
 _SUFFIX = b".notify"
 _MOST_LEFTOVERS = 100
 """The most names that are tried: the owner of the directory may have filled it."""
 
-_S_IFMT, _S_IFSOCK, _S_IXOTH = 0o170000, 0o140000, 0o001  # inode(7)
+_S_IXOTH = 0o001  # inode(7)
+
+
+class Received(Record):
+    """A message, and who sent it, as the kernel says."""
+
+    data: bytes
+    pid: int
+    uid: int
+    is_cut_off: bool
+    """Whether it was longer than is allowed."""
 
 
 class NotifySocket(Part):
@@ -43,17 +61,24 @@ class NotifySocket(Part):
     can be made, the kernel picks a name in the abstract namespace (unix(7)), to which every
     process in our network namespace can send.  The command may be any user, so any user may
     send; the kernel names the process that did (SCM_CREDENTIALS).
+
+    Anybody may send descriptors along.  They are all received: the kernel would close the others
+    on our behalf, and might wait for that.  `Closer` waits elsewhere.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  what it is, and what it needs of others
         self,
         directory: str,
-        watchdog: float,
+        watchdog: float | None,
+        store: FdStore | None,
+        closer: Closer,
         loop: Loop,
         log: Log,
         step: Callable[[events.Event], None],
     ) -> None:
         self._watchdog = watchdog
+        self._store = store
+        self._closer = closer
         self._directory = directory
         self._loop = loop
         self._log = log
@@ -86,17 +111,26 @@ class NotifySocket(Part):
             _remove_leftovers(os.path.dirname(self._path))
 
     def gone(self) -> None:
-        """Close the run's socket; messages that still wait in it are lost."""
+        """Close the run's socket.
+
+        Of the messages that still wait in it only the descriptors to store are taken.
+        """
         self.close()
 
     def close(self) -> None:
         """Close the socket, and remove its path."""
-        self._command = 0
         if self._socket:
-            self._loop.close_watched(self._socket.detach())
+            is_empty = self._take_last_descriptors(self._socket)
+            fd = self._socket.detach()
             self._socket = None
+            self._loop.ignore(fd)
+            if is_empty:
+                linux.close(fd)
+            else:
+                self._closer.close([fd])  # with the descriptors that wait in it
+        self._command = 0
         if self._path:
-            _remove(self._path)
+            socketfile.remove(self._path)
             self._path = b""
 
     def _open(self, environment: dict[bytes, bytes]) -> None:
@@ -112,8 +146,11 @@ class NotifySocket(Part):
             address = _bind_abstract(self._socket)
         self._loop.watch(self._socket.fileno(), self._take_messages)
         environment[b"NOTIFY_SOCKET"] = address
-        environment[b"WATCHDOG_USEC"] = b"%d" % round(self._watchdog * 1e6)
-        environment.pop(b"WATCHDOG_PID", None)  # if set, it means rebound
+        # What is set already is our own service manager's.
+        for name in (b"WATCHDOG_PID", b"WATCHDOG_USEC", b"FDSTORE"):
+            environment.pop(name, None)
+        if self._watchdog is not None:
+            environment[b"WATCHDOG_USEC"] = b"%d" % round(self._watchdog * 1e6)
 
     def _say_why_abstract(self, error: Exception) -> None:
         if self._told_why_abstract:
@@ -127,34 +164,80 @@ class NotifySocket(Part):
         for _ in range(_BATCH):
             if not self._socket or not self._command:
                 return
-            try:
-                # There is room only for the credentials, so the kernel closes descriptors
-                # that come along instead of installing them (unix(7), SCM_RIGHTS).
-                data, ancillary, flags, _sender = self._socket.recvmsg(
-                    _LONGEST, _socket.CMSG_SPACE(_UCRED_SIZE)
-                )
-            except OSError:  # EAGAIN: no message is left; ENOMEM
+            if self._closer.is_behind and self._wait_for_closer(self._socket):
                 break
-            if not self._is_vouched_for(ancillary):
+            message = self._receive(self._socket)
+            if message is None:
+                break
+            if not self._is_vouched_for(message):
                 strangers += 1
-            elif not flags & _socket.MSG_TRUNC:
-                self._step(watchevents.Notified(notify.parse(data)))
+            elif not message.is_cut_off:
+                self._step(watchevents.Notified(notify.parse(message.data)))
         if strangers and self._command:
             self._step(watchevents.NotifiedByStrangers(strangers))
 
-    def _is_vouched_for(self, ancillary: list[tuple[int, int, bytes]]) -> bool:
+    def _receive(self, socket: _socket.socket) -> Received | None:
+        """Take a message, and see to its descriptors; return None if there is none."""
+        try:
+            data, ancillary, flags, _ = socket.recvmsg(_LONGEST, _ROOM, _socket.MSG_CMSG_CLOEXEC)
+        except OSError:  # EAGAIN; ENOMEM
+            return None
+        if not ancillary:  # the end: each message has credentials
+            return None
+        fds: list[int] = []
+        pid = uid = 0
+        for level, kind, value in ancillary:
+            numbers = [
+                int.from_bytes(value[at : at + 4], sys.byteorder)
+                for at in range(0, len(value) - 3, 4)
+            ]
+            if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
+                fds += numbers
+            elif (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_CREDENTIALS):
+                pid, uid = numbers[:2]
+        is_cut_off = bool(flags & _socket.MSG_TRUNC)
+        is_from_command = pid != 0 and pid == self._command and not is_cut_off
+        if self._store and is_from_command and (fds or b"FDSTORE" in data):
+            self._store.take(notify.parse(data), fds)
+        else:
+            self._closer.close(fds)
+        return Received(data, pid, uid, is_cut_off)
+
+    def _wait_for_closer(self, socket: _socket.socket) -> bool:
+        """Take no messages until what came with the last ones is closed."""
+
+        def go_on() -> None:
+            if self._socket is socket:
+                self._loop.watch(socket.fileno(), self._take_messages)
+
+        if not self._closer.wait(go_on):
+            return False
+        self._loop.ignore(socket.fileno())
+        return True
+
+    def _take_last_descriptors(self, socket: _socket.socket) -> bool:
+        """Take the messages that wait, and no new ones; return whether none is left."""
+        try:
+            socket.shutdown(_socket.SHUT_RD)
+        except OSError:  # a seccomp profile
+            return False
+        for _ in range(_BATCH):
+            if self._closer.is_behind:
+                return False
+            if self._receive(socket) is None:
+                return True
+        return False
+
+    def _is_vouched_for(self, message: Received) -> bool:
         """Return whether the sender, as the kernel names it, may speak for the command.
 
         A sender outside our PID namespace and those below it has pid 0 here
         (pid_namespaces(7)): it may be in another container of the same pod.  A sender may have
         ended already, as systemd-notify(1) does at once.
         """
-        for level, kind, value in ancillary:
-            if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_CREDENTIALS):
-                pid, uid = (int.from_bytes(value[at : at + 4], sys.byteorder) for at in (0, 4))
-                ours = processes.is_root_or_us(uid) or pid == self._command
-                return bool(pid) and (ours or processes.runs_as(self._command, uid))
-        return False
+        pid, uid = message.pid, message.uid
+        ours = processes.is_root_or_us(uid) or pid == self._command
+        return bool(pid) and (ours or processes.runs_as(self._command, uid))
 
 
 def _bind_abstract(socket: _socket.socket) -> bytes:
@@ -212,34 +295,12 @@ def _is_name(name: bytes) -> bool:
     return name.endswith(_SUFFIX) and bool(hyphen) and pid.isdigit() and made_at.isalnum()
 
 
-def _is_left_over(path: bytes, probe: _socket.socket) -> bool:
-    """Return whether nobody uses the socket at this path any more."""
-    try:
-        if os.lstat(path).st_mode & _S_IFMT != _S_IFSOCK:
-            return False
-        probe.connect(path)
-    except ConnectionRefusedError:
-        return True
-    except OSError:  # ENOENT: removed meanwhile; EACCES, EPROTOTYPE
-        pass
-    return False
-
-
-def _remove(path: bytes) -> None:
-    try:
-        os.unlink(path)
-    except OSError:  # ENOENT; EROFS, EACCES: it stays, but does no harm
-        pass
-
-
 def _remove_leftovers(directory: bytes) -> None:
     try:
         names = [name for name in os.listdir(directory) if _is_name(name)]
-        probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     except OSError:  # EMFILE, ENFILE, ENOMEM; EACCES
         return
     for name in names[:_MOST_LEFTOVERS]:
         path = os.path.join(directory, name)
-        if _is_left_over(path, probe):
-            _remove(path)
-    linux.close(probe.detach())
+        if socketfile.is_stale(path):
+            socketfile.remove(path)

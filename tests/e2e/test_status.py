@@ -309,7 +309,7 @@ def line(**fields):
     "answer",
     [
         *(b"{}\n", b"[]\n", b"x\n", b"\xff\n", b"", b"\n", b"null\n", b"\0\n"),
-        *(b"[" * 60_000 + b"\n", b'{"a":' * 10_000 + b"\n", b"x" * 100_000),
+        *(b"[" * 60_000 + b"\n", b'{"a":' * 10_000 + b"\n", b"x" * 300_000),
         *(b'{"error": 5}\n', b'{"error": null}\n', line() + line()),
         *(line(pid=True), line(pid="1"), line(pid=-1), line(command=None), line(ok=1)),
         *(

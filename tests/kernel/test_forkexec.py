@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import sys
@@ -28,7 +29,7 @@ def start(request, monkeypatch):
             monkeypatch.setattr(os, "posix_spawnp", refuse)
         try:
             return starter.start(
-                [*map(os.fsencode, command)], ENVIRONMENT, actions, own_group=own_group
+                [*map(os.fsencode, command)], ENVIRONMENT, actions, (), own_group=own_group
             )
         finally:
             assert said in ([], ["posix_spawn: Operation not permitted, going on with fork"])
@@ -38,6 +39,11 @@ def start(request, monkeypatch):
 
 def refuse(*_args, **_options):
     raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def fork(inherited, command="true", environment=ENVIRONMENT, handed=()):
+    forker = forkexec.Forker(inherited)
+    return forker.start([os.fsencode(command)], environment, (), handed, own_group=False)
 
 
 def status_of(pid):
@@ -94,7 +100,7 @@ def test_a_child_that_is_killed_before_its_exec_has_started_and_ended(monkeypatc
     """The pipe is at its end then, as after an exec; how it ended wait(2) tells."""
     monkeypatch.setattr(linux, "restore_signals", lambda _: os.kill(os.getpid(), signal.SIGKILL))
     inherited = linux.block_signals()
-    pid = forkexec.start([b"true"], ENVIRONMENT, (), inherited, own_group=False)
+    pid = fork(inherited)
     assert status_of(pid) == -signal.SIGKILL
 
 
@@ -107,7 +113,7 @@ def test_no_error_leaves_the_child(monkeypatch, error):
 
     monkeypatch.setattr(linux, "reset_signals", fail)
     with pytest.raises(linux.NoProcess) as caught:
-        forkexec.start([b"true"], ENVIRONMENT, (), linux.block_signals(), own_group=False)
+        fork(linux.block_signals())
     assert str(caught.value.strerror).startswith("sigaction: ")
     assert spawn.is_out_of_means(caught.value)
     assert childless()
@@ -121,7 +127,7 @@ def test_not_even_one_that_cannot_be_told(monkeypatch):
 
     monkeypatch.setattr(linux, "reset_signals", fail)
     inherited = linux.block_signals()
-    assert status_of(forkexec.start([b"true"], ENVIRONMENT, (), inherited, own_group=False)) == 126
+    assert status_of(fork(inherited)) == 126
 
 
 def test_a_report_that_cannot_be_read_comes_as_an_exit_status(monkeypatch):
@@ -141,20 +147,17 @@ def test_a_report_that_cannot_be_read_comes_as_an_exit_status(monkeypatch):
     before = len(os.listdir("/proc/self/fd"))
     inherited = linux.block_signals()
     for command, status in (("no-such-command", 127), ("/", 126), ("true", 0)):
-        assert (
-            status_of(forkexec.start([os.fsencode(command)], {}, (), inherited, own_group=False))
-            == status
-        )
+        assert status_of(fork(inherited, command, environment={})) == status
 
 
-@pytest.mark.parametrize("call", ["pipe", "fork", "dup"])
+@pytest.mark.parametrize("call", ["pipe", "fork", "fcntl"])
 def test_without_a_pipe_or_a_process_it_is_no_fault_of_the_command(monkeypatch, call):
     inherited = linux.block_signals()
+    handed = [("null", os.open("/dev/null", os.O_RDONLY))] * 30
     before = os.listdir("/proc/self/fd")
-    actions = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDONLY, 0) for fd in range(3, 30)]
-    monkeypatch.setattr(os, call, refuse)
+    monkeypatch.setattr(fcntl if call == "fcntl" else os, call, refuse)
     with pytest.raises(linux.NoProcess) as caught:
-        forkexec.start([b"true"], ENVIRONMENT, actions, inherited, own_group=False)
+        fork(inherited, handed=handed)
     assert spawn.is_out_of_means(caught.value)
     assert os.listdir("/proc/self/fd") == before
 

@@ -87,7 +87,7 @@ STORIES: dict[State, list[Event]] = {
 def watches_of(config: Config) -> list[type[Watch]]:
     """Those that its options ask for."""
     watches: list[type[Watch]] = []
-    if config.watchdog:
+    if config.watchdog or config.fd_store:
         watches.append(Watchdog)
     if config.health_command:
         watches.append(HealthChecks)
@@ -98,6 +98,7 @@ def in_state(state: State, **settings: Any) -> Service:
     """A service that was brought to `state` at time 0."""
     config = Config(**{"fresh": state == CLEARING, **settings})
     subject = Service("cmd", config, RestartPolicy(config), watches_of(config))
+    subject.holds_descriptors = bool(config.listen)
     for event in STORIES[state]:
         subject.step(event, 0.0)
     assert subject.state == state

@@ -24,8 +24,18 @@ RIGHT: dict[type, st.SearchStrategy[object]] = {
     float: st.floats(0, 1e14),
     bool: st.booleans(),
     type(None): st.none(),
+    list: st.lists(
+        st.fixed_dictionaries(
+            {
+                "name": texts,
+                "address": texts | st.none(),
+                "waiting": st.integers(0, 10**14) | st.none(),
+            }
+        ),
+        max_size=2,
+    ),
 }
-SAMPLES = {str: "x", int: 7, float: 0.5, bool: True, type(None): None}
+SAMPLES = {str: "x", int: 7, float: 0.5, bool: True, type(None): None, list: []}
 WELL_FORMED = {
     name: st.one_of([RIGHT[kind] for kind in kinds]) for name, kinds in status.FIELDS.items()
 }
@@ -43,7 +53,7 @@ def look(line: bytes) -> None:
     except NoAnswer:
         return
     assert fields.keys() == status.FIELDS.keys()
-    assert len(status.table([fields])) < 100_000
+    assert len(status.table([fields]) + status.details(fields)) < 100_000
     assert json.dumps(fields, indent=2, allow_nan=False).isascii()
 
 
@@ -68,7 +78,19 @@ def test_an_answer_is_read_as_it_was_meant(fields: dict[str, object]) -> None:
     assert read_answer(line) == json.loads(line)
 
 
-WRONG = ("[]", "{}", "-1", "-0.5", "1e15", "1e999", "NaN", "Infinity", "-Infinity", "1" * 5000)
+WRONG = (
+    '["x"]',
+    '[{"name": "x"}]',
+    "{}",
+    "-1",
+    "-0.5",
+    "1e15",
+    "1e999",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1" * 5000,
+)
 
 
 @pytest.mark.parametrize("name", status.FIELDS)

@@ -64,7 +64,7 @@ def test_rebound_itself(freeze: ModuleType) -> None:
     }
     assert ours == {module.removesuffix(".__init__") for module in modules}
     sockets = {"bind", "connect", "listen", "socket"}
-    assert frozen.functions == {"ptrace", "signalfd", "sigqueue", *sockets}
+    assert frozen.functions == {"ptrace", "signalfd", "sigqueue", "syscall", *sockets}
     assert {"_prctl", "resource", "_ctypes", "_socket", "select"} <= frozen.c
     assert {"ctypes", "struct", "encodings.unicode_escape"} <= set(frozen.python)
 

@@ -28,6 +28,7 @@ from rebound.core.events import (
     NoChildren,
     NoneAdopted,
     NoneKillable,
+    ReleaseDescriptors,
     RestartAnswered,
     RestartRequested,
     Say,
@@ -123,7 +124,7 @@ EVENTS: list[Event] = [
     CheckTimeoutOver(),
 ]
 DECISIONS: set[type[Action]] = {Start, SignalCommand, AskAdopted, SignalChildren, KillChildren, Say}
-DECISIONS |= {CheckHealth, KillCheck, TellManager, RestartAnswered}
+DECISIONS |= {CheckHealth, KillCheck, ReleaseDescriptors, RestartAnswered, TellManager}
 EVERYWHERE = [StopRequested, SignalReceived, ChildrenReaped]
 FROM_THE_COMMAND = [Exited, Notified, NotifiedByStrangers]
 WITH_A_COMMAND = [*EVERYWHERE, *FROM_THE_COMMAND, SignalRefused]
@@ -151,6 +152,7 @@ LEGAL: dict[State, list[type[Event]]] = {
 WATCHED_ONLY = {Notified, NotifiedByStrangers, HealthChecked, HealthUnknown, *TIMERS_OF_A_RUN}
 """Illegal without a watchdog or a health command."""
 EVERYTHING: dict[str, Any] = {"health_command": "check", "watchdog": 10.0, "notify": True}
+EVERYTHING |= {"listen": ("@api",)}
 
 
 def test_the_matrix_is_whole() -> None:

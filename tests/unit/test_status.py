@@ -56,6 +56,8 @@ def test_a_run_that_is_well() -> None:
         "health": None,
         "status": None,
         "adopted": 3,
+        "sockets": None,
+        "stored": None,
     }
 
 

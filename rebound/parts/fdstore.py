@@ -1,0 +1,114 @@
+"""`--fd-store`: descriptors that a run gives away, and the next run gets back."""
+
+from __future__ import annotations
+
+from rebound.core.part import Part
+from rebound.core.record import Record
+from rebound.kernel import descriptors
+from rebound.kernel.loop import HUNG_UP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rebound.core.activation import Descriptor
+    from rebound.core.notify import Message
+    from rebound.kernel.closer import Closer
+    from rebound.kernel.log import Log
+    from rebound.kernel.loop import Loop
+
+
+class Stored(Record):
+    """One descriptor."""
+
+    name: str
+    fd: int
+
+
+class FdStore(Part):
+    """Keeps at most `most` descriptors, in the order in which they came.
+
+    It follows systemd's FILE_DESCRIPTOR_STORE: one that hangs up or fails is dropped, one that
+    is there already is not stored twice.
+    """
+
+    def __init__(self, most: int, loop: Loop, closer: Closer, log: Log) -> None:
+        self._most = most
+        self._loop = loop
+        self._closer = closer
+        self._log = log
+        self._stored: list[Stored] = []
+
+    def prepare(self, environment: dict[bytes, bytes]) -> None:
+        """Tell the run how many it may store."""
+        environment[b"FDSTORE"] = b"%d" % self._most
+
+    def descriptors(self) -> Sequence[Descriptor]:
+        """Return the descriptors that are stored."""
+        return [(stored.name, stored.fd) for stored in self._stored]
+
+    def describe(self) -> dict[str, object]:
+        """Return how many there are."""
+        return {"stored": len(self._stored)}
+
+    def stopping(self) -> None:
+        """Drop all: no further run gets them."""
+        self._most = 0
+        for stored in list(self._stored):
+            self._drop(stored)
+
+    def close(self) -> None:
+        """Drop all."""
+        self.stopping()
+
+    def take(self, message: Message, fds: Sequence[int]) -> None:
+        """Do what a message of the command asks for.  The descriptors are ours from now on."""
+        if message.removed_name is not None:
+            for stored in list(self._stored):
+                if stored.name == message.removed_name:
+                    self._remove(stored, "as asked")
+        if not message.stores:
+            self._closer.close(fds)
+            return
+        for fd in fds:
+            self._store(message.stored_name, fd, is_polled=message.is_polled)
+
+    def _store(self, name: str, fd: int, *, is_polled: bool) -> None:
+        try:
+            is_welcome = len(self._stored) < self._most and not any(
+                descriptors.is_same(stored.fd, fd) for stored in self._stored
+            )
+        except OSError:  # fstat(2): EIO of a network file system
+            is_welcome = False
+        if not is_welcome:
+            self._closer.close([fd])
+            return
+        stored = Stored(name, fd)
+        self._stored.append(stored)
+        if is_polled:
+            try:
+                self._loop.watch(fd, lambda: self._drop_if_hung_up(stored), HUNG_UP)
+            except OSError:  # EPERM: it cannot be polled; ENOMEM, ENOSPC, ELOOP
+                pass
+        text, fields = self._tell(f"stored descriptor {name}", stored)
+        self._log.write("debug", "fd_stored", text, fields)
+
+    def _drop_if_hung_up(self, stored: Stored) -> None:
+        # Without an epoll the loop calls each handler now and then.
+        if stored in self._stored and descriptors.is_hung_up(stored.fd):
+            self._remove(stored, "it has hung up")
+
+    def _remove(self, stored: Stored, why: str) -> None:
+        self._drop(stored)
+        text, fields = self._tell(f"removed descriptor {stored.name}, {why}", stored)
+        self._log.write("debug", "fd_removed", text, fields)
+
+    def _drop(self, stored: Stored) -> None:
+        self._stored.remove(stored)
+        # Others have the same open file, so closing alone would not take it out of the epoll.
+        self._loop.ignore(stored.fd)
+        self._closer.close([stored.fd])
+
+    def _tell(self, text: str, stored: Stored) -> tuple[str, dict[str, object]]:
+        count = len(self._stored)
+        return f"{text} ({count} stored)", {"name": stored.name, "count": count}

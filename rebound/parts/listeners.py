@@ -1,0 +1,123 @@
+"""`--listen`: sockets that outlive the runs, and those that rebound itself was handed."""
+
+from __future__ import annotations
+
+import os
+
+from rebound.core import activation, address
+from rebound.core.part import Part
+from rebound.core.record import Record
+from rebound.kernel import descriptors, linux, socketfile, sockets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rebound.core.activation import Descriptor
+    from rebound.kernel.log import Log
+
+    Identity = tuple[int, int, int] | None
+
+
+class Listener(Record):
+    """One descriptor, and how each run gets it."""
+
+    name: str
+    fd: int
+    address: str
+    """Empty if it is no socket, or is bound to nothing."""
+    is_blocking: bool = True
+
+
+class Listeners(Part):
+    """Holds the sockets; each run gets the same ones, so no client notices a restart.
+
+    `handed` are the names of the descriptors from 3 on that rebound was handed.  Raises
+    `OSError` if a socket cannot be made; then none is left.
+    """
+
+    def __init__(self, addresses: Sequence[str], handed: Sequence[str], log: Log) -> None:
+        self._log = log
+        self._listeners: list[Listener] = []
+        self._files: dict[str, Identity] = {}
+        try:
+            for fd, name in enumerate(handed, activation.FIRST):
+                self._take_over(name, fd)
+            for text in addresses:
+                self._listen(text)
+        except OSError:
+            self.close()
+            raise
+        for listener in self._listeners:
+            where = listener.address or "no address"
+            fields = {"name": listener.name, "address": listener.address or None}
+            log.write("debug", "listening", f"listening: {listener.name} ({where})", fields)
+
+    def descriptors(self) -> Sequence[Descriptor]:
+        """Return the sockets, those that rebound was handed first."""
+        return [(listener.name, listener.fd) for listener in self._listeners]
+
+    def prepare(self, environment: dict[bytes, bytes]) -> None:
+        """Remove what was meant for rebound, and O_NONBLOCK, which a run sets for all runs."""
+        for name in activation.VARIABLES:
+            environment.pop(name, None)
+        for listener in self._listeners:
+            linux.set_blocking(listener.fd, listener.is_blocking)
+
+    def describe(self) -> dict[str, object]:
+        """Return the sockets, with how many connections wait at each."""
+        from rebound.kernel import queues
+
+        return {
+            "sockets": [
+                {
+                    "name": listener.name,
+                    "address": listener.address or None,
+                    "waiting": queues.waiting(listener.fd),
+                }
+                for listener in self._listeners
+            ]
+        }
+
+    def stopping(self) -> None:
+        """Close our own copies: clients must not wait for a run that never comes."""
+        for listener in self._listeners:
+            linux.close(listener.fd)
+        self._listeners.clear()
+
+    def close(self) -> None:
+        """Remove the socket files that are still ours."""
+        self.stopping()
+        for path, identity in self._files.items():
+            if _identify(path) == identity:
+                socketfile.remove(path)
+        self._files.clear()
+
+    def _listen(self, text: str) -> None:
+        where = address.parse(text)
+        try:
+            fd = sockets.listen(where)
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen at {text}: {error.strerror}") from None
+        self._listeners.append(Listener(where.name, fd, sockets.describe(fd)))
+        if where.family == "path":
+            self._files[where.where] = _identify(where.where)
+
+    def _take_over(self, name: str, fd: int) -> None:
+        # Whoever handed it over has left it open for us; our own are close-on-exec.
+        if not descriptors.is_inherited(fd):
+            text = f"LISTEN_FDS counts descriptor {fd}, which is not open"
+            self._log.write("error", "error", text)
+            return
+        os.set_inheritable(fd, False)
+        where, is_blocking = sockets.describe(fd), os.get_blocking(fd)
+        self._listeners.append(Listener(name, fd, where, is_blocking))
+
+
+def _identify(path: str) -> Identity:
+    """Return device, inode and modification time: an inode that is free is used again."""
+    try:
+        status = os.lstat(path)
+    except OSError:  # ENOENT: somebody has removed it
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns
