@@ -69,7 +69,7 @@ def mode(request: pytest.FixtureRequest) -> list[str]:
 
 @pytest.fixture(params=list(helpers.WAYS))
 def way(request: pytest.FixtureRequest) -> list[str]:
-    """Each of: processes are started by posix_spawn, by fork."""
+    """Each of: processes are started by posix_spawn, by fork, and with a descriptor handed over."""
     return helpers.WAYS[request.param]
 
 

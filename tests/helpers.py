@@ -85,7 +85,8 @@ def denied(*rules: str) -> list[str]:
     return [sys.executable, "-I", str(PROGRAMS / "deny.py"), *rules, "--"]
 
 
-WAYS = {"posix_spawn": PLAIN, "fork": denied("clone3:EPERM")}
+HANDED = ["env", "REBOUND_OPTIONS=--listen=127.0.0.1:0"]
+WAYS = {"posix_spawn": PLAIN, "fork": denied("clone3:EPERM"), "with a socket": HANDED}
 """What to put before rebound for each way in which it starts processes."""
 
 

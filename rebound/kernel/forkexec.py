@@ -15,21 +15,19 @@ import errno
 import fcntl
 import os
 
-from rebound.core import activation
+from rebound.core import activation, signals
+from rebound.core.activation import FIRST
 from rebound.core.exitstatus import EXEC_FAILED, NOT_FOUND
 from rebound.kernel import linux, reaper
 from rebound.kernel.linux import NoProcess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from rebound.core.activation import Descriptor
     from rebound.kernel.spawn import FileActions
-
-    Steps = Sequence[tuple[str, Callable[[], object]]]
-    """The child's steps in order: the name for an error message, and the call."""
 
 _EXEC = "execve"
 _LONGEST_REPORT = 64
@@ -54,6 +52,9 @@ class Forker:
 
     def __init__(self, inherited: linux.Inherited) -> None:
         self._inherited = inherited
+        self._defaults = sorted(
+            linux.default_signals(inherited) - {signals.SIGKILL, signals.SIGSTOP}
+        )
 
     def start(
         self,
@@ -72,42 +73,63 @@ class Forker:
 
         Raises `NoProcess` if a step before the exec failed, and `OSError` if the exec failed.
         """
+        # The child shares our memory until it writes to a page, and a name counts as written to:
+        # what can be made before the fork is made here.
         variables = activation.environment_of(environment, handed) if handed else dict(environment)
-        end = activation.FIRST + len(handed)
-        steps: Steps = [
-            ("sigaction", lambda: linux.reset_signals(self._inherited)),
-            *([("setpgid", lambda: os.setpgid(0, 0))] if own_group else []),
-            ("file actions", lambda: _carry_out(file_actions)),
-            *([("dup2", lambda: _take_over(handed, variables))] if handed else []),
-            ("sigprocmask", lambda: linux.restore_signals(self._inherited)),
-            (_EXEC, lambda: _execute(command, variables)),
-        ]
+        paths = _paths(command[0])
+        is_in_the_way = any(FIRST <= fd < place for place, (_, fd) in enumerate(handed, FIRST))
+        free = max([FIRST + len(handed), *(_target(action) + 1 for action in file_actions)])
         try:
-            reader, writer = _open_pipe(
-                max([end, *(_target(action) + 1 for action in file_actions)])
-            )
+            reader, writer = _open_pipe(free)
         except OSError as error:
             raise _no_process("pipe", error.errno) from None
         try:
-            pid = _fork(steps, writer)
+            pid = os.fork()
+            if not pid:
+                # This must never return, whatever happens: it would be a second rebound.
+                try:
+                    step = "sigaction"
+                    linux.reset_signals(self._defaults)
+                    if own_group:
+                        step = "setpgid"
+                        os.setpgid(0, 0)
+                    step = "file actions"
+                    _carry_out(file_actions)
+                    if handed:
+                        step = "dup2"
+                        _take_over(_move_up(handed) if is_in_the_way else handed)
+                        variables[b"LISTEN_PID"] = b"%d" % os.getpid()
+                    step = "sigprocmask"
+                    linux.restore_signals(self._inherited)
+                    step = _EXEC
+                    _execute(paths, command, variables)
+                except Exception as error:
+                    _report(writer, step, error)
+                finally:
+                    os._exit(EXEC_FAILED)
         except OSError as error:
             linux.close(reader)
             raise _no_process("fork", error.errno) from None
         finally:
             linux.close(writer)
-        try:
-            report = os.read(reader, _LONGEST_REPORT)
-        except OSError:  # EIO, ENOMEM: the exit status also tells whether the exec failed
-            report = b""
-        finally:
-            linux.close(reader)
-        if not report:
-            return pid
-        reaper.discard(pid)
-        call, _, number = report.decode().rpartition(" ")
-        if call == _EXEC:
-            raise OSError(int(number), os.strerror(int(number)))
-        raise _no_process(call, int(number))
+        return _started(pid, reader)
+
+
+def _started(pid: int, reader: int) -> int:
+    """Return the pid once the exec has succeeded; raise what the child reports."""
+    try:
+        report = os.read(reader, _LONGEST_REPORT)
+    except OSError:  # EIO, ENOMEM: the exit status also tells whether the exec failed
+        report = b""
+    finally:
+        linux.close(reader)
+    if not report:
+        return pid
+    reaper.discard(pid)
+    step, _, number = report.decode().rpartition(" ")
+    if step == _EXEC:
+        raise OSError(int(number), os.strerror(int(number)))
+    raise _no_process(step, int(number))
 
 
 def _open_pipe(lowest: int) -> tuple[int, int]:
@@ -124,45 +146,43 @@ def _open_pipe(lowest: int) -> tuple[int, int]:
         linux.close(writer)
 
 
-def _fork(steps: Steps, writer: int) -> int:
-    """Make a child that takes the steps.  Raises `OSError` in the parent."""
-    status = EXEC_FAILED
-    pid = os.fork()
-    if not pid:
-        # This must never return, whatever happens: it would be a second rebound.
-        try:
-            status = _take(steps, writer)
-        finally:
-            os._exit(status)
-    return pid
-
-
 def _no_process(call: str, number: int | None) -> NoProcess:
     number = number or errno.EAGAIN
     return NoProcess(number, f"{call}: {os.strerror(number)}")
 
 
+def _paths(name: bytes) -> Sequence[bytes]:
+    """Return the paths at which execvp(3) looks for a command, along rebound's own PATH.
+
+    The missing ones come last, since a failed exec takes time; their error still counts.
+    """
+    if b"/" in name:
+        return [name]
+    path = os.environb.get(b"PATH")
+    if path is None:
+        path = os.fsencode(os.confstr("CS_PATH") or "")
+    # An empty entry is the current directory.
+    candidates = [directory + b"/" + name if directory else name for directory in path.split(b":")]
+    return [*(path for path in candidates if not _is_missing(path)), *candidates]
+
+
+def _is_missing(path: bytes) -> bool:
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return False
+
+
 # --- In the child -----------------------------------------------------------------------
 
 
-def _take(steps: Steps, writer: int) -> int:
-    """Take the steps; the last one is the exec.
-
-    If a step fails, tell the parent which and why, and return the exit status of a shell.
-    """
-    for call, step in steps:
-        try:
-            step()
-        except OSError as error:
-            number = error.errno
-        except Exception:
-            number = errno.ENOMEM  # a MemoryError
-        else:
-            continue
-        # No SIGPIPE: the child holds the reading end, too.
-        os.write(writer, f"{call} {number}".encode())
-        return NOT_FOUND if call == _EXEC and number == errno.ENOENT else EXEC_FAILED
-    return EXEC_FAILED
+def _report(writer: int, step: str, error: Exception) -> None:
+    """Tell the parent which step failed, and why, and end with the exit status of a shell."""
+    number = (isinstance(error, OSError) and error.errno) or errno.ENOMEM  # a MemoryError
+    # No SIGPIPE: the child holds the reading end, too.
+    os.write(writer, f"{step} {number}".encode())
+    os._exit(NOT_FOUND if (step, number) == (_EXEC, errno.ENOENT) else EXEC_FAILED)
 
 
 def _target(action: tuple[Any, ...]) -> int:
@@ -187,28 +207,28 @@ def _carry_out(file_actions: FileActions) -> None:
             linux.close(fd)
 
 
-def _take_over(handed: Sequence[Descriptor], variables: dict[bytes, bytes]) -> None:
-    """Give the descriptors the numbers from 3 on, and tell whose they are."""
-    end = activation.FIRST + len(handed)
-    targets = range(activation.FIRST, end)
-    # None may be overwritten before it has its place.
-    fds = [
-        fd if fd >= end or fd == target else fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, end)
-        for target, (_name, fd) in zip(targets, handed, strict=True)
-    ]
-    for target, fd in zip(targets, fds, strict=True):
+def _move_up(handed: Sequence[Descriptor]) -> Sequence[Descriptor]:
+    """Duplicate descriptors, so that none is overwritten before it has its place."""
+    end = FIRST + len(handed)
+    return [(name, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, end)) for name, fd in handed]
+
+
+def _take_over(handed: Sequence[Descriptor]) -> None:
+    """Give the descriptors the numbers from 3 on."""
+    for target, (_name, fd) in enumerate(handed, FIRST):
         if fd == target:
             os.set_inheritable(fd, True)  # dup2(2) onto itself would leave it close-on-exec
         else:
             os.dup2(fd, target)
-    variables[b"LISTEN_PID"] = b"%d" % os.getpid()
 
 
-def _execute(command: list[bytes], environment: Mapping[bytes, bytes]) -> None:
-    """Find the command along rebound's own PATH, as posix_spawnp(3) does, and execute it."""
+def _execute(
+    paths: Sequence[bytes], command: list[bytes], environment: Mapping[bytes, bytes]
+) -> None:
+    """Execute the first of the paths that can be, as posix_spawnp(3) does."""
     failed: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     refused = None
-    for path in _candidates(command[0]):
+    for path in paths:
         try:
             os.execve(path, command, environment)
         except OSError as error:
@@ -218,16 +238,3 @@ def _execute(command: list[bytes], environment: Mapping[bytes, bytes]) -> None:
             if error.errno == errno.EACCES:
                 refused = error
     raise refused or failed
-
-
-def _candidates(name: bytes) -> Iterator[bytes]:
-    """Return the paths at which execvp(3) looks for a command."""
-    if b"/" in name:
-        yield name
-        return
-    path = os.environb.get(b"PATH")
-    if path is None:
-        path = os.fsencode(os.confstr("CS_PATH") or "")
-    for directory in path.split(b":"):
-        # An empty entry is the current directory.
-        yield directory + b"/" + name if directory else name

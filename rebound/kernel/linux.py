@@ -18,6 +18,7 @@ from rebound.core.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from collections.abc import Iterable
 else:
     import _signal
 
@@ -74,9 +75,9 @@ def default_signals(inherited: Inherited) -> frozenset[int]:
     return valid_signals() - inherited.ignored
 
 
-def reset_signals(inherited: Inherited) -> None:
-    """Reset the signals of `default_signals` to their default action."""
-    for signo in default_signals(inherited) - {signals.SIGKILL, signals.SIGSTOP}:
+def reset_signals(signos: Iterable[int]) -> None:
+    """Reset these signals to their default action; not SIGKILL and SIGSTOP, which have no other."""
+    for signo in signos:
         _signal.signal(signo, _signal.SIG_DFL)
 
 

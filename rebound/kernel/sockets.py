@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 BACKLOG = 4096
 """How many connections may wait; net.core.somaxconn may allow less (listen(2))."""
 
-_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-"""The kernel has none; or the sysctl disable_ipv6 has taken all its addresses."""
-
 
 def listen(address: Address) -> int:
     """Return a socket that is bound there, close-on-exec, and listens if it has connections.
@@ -29,7 +26,7 @@ def listen(address: Address) -> int:
         try:
             return _open(address, _socket.AF_INET6, ("::", address.port))
         except OSError as error:
-            if error.errno not in _NO_IPV6:
+            if error.errno != errno.EAFNOSUPPORT:  # the kernel has no IPv6
                 raise
         return _open(address, _socket.AF_INET, ("0.0.0.0", address.port))  # noqa: S104  as asked
     if address.family in ("ipv4", "ipv6"):

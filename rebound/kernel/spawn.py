@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rebound.core.activation import Descriptor
+    from rebound.kernel.forkexec import Forker
 
     FileActions = Sequence[tuple[Any, ...]]
 
@@ -34,6 +35,7 @@ class Starter:
         self._inherited = inherited
         self._say = say
         self._is_refused = False
+        self._forker: Forker | None = None
         self._mask = sorted(inherited.mask)
         # All are named, so the C library need not ask the kernel about each of the others.
         self._defaults = sorted(linux.default_signals(inherited))
@@ -89,12 +91,13 @@ class Starter:
         *,
         own_group: bool,
     ) -> int:
-        try:
-            from rebound.kernel import forkexec
-        except (ImportError, OSError) as error:  # EMFILE, ENOMEM: counts as no process
-            raise NoProcess(errno.EAGAIN, f"cannot load fork: {error}") from None
-        forker = forkexec.Forker(self._inherited)
-        return forker.start(command, environment, file_actions, handed, own_group=own_group)
+        if self._forker is None:
+            try:
+                from rebound.kernel.forkexec import Forker
+            except (ImportError, OSError) as error:  # EMFILE, ENOMEM: counts as no process
+                raise NoProcess(errno.EAGAIN, f"cannot load fork: {error}") from None
+            self._forker = Forker(self._inherited)
+        return self._forker.start(command, environment, file_actions, handed, own_group=own_group)
 
 
 class Spawner:

@@ -140,7 +140,7 @@ def test_the_command_is_searched_for_as_by_posix_spawnp(places, command, path, s
     assert result.returncode == status
     started = status not in (126, 127)
     assert len(log("exec_failed")) == (not started)
-    assert len(log("no_posix_spawn")) == (started and bool(way))
+    assert len(log("no_posix_spawn")) == (started and way == FORK)
     assert not log("start_failed")
 
 
@@ -188,11 +188,11 @@ def test_a_child_whose_exec_failed_is_no_zombie_and_no_adopted_process(start, tm
     assert rebound.wait() == 143
 
 
-# --- What options do to a process, by fork ---------------------------------------------------
+# --- What options do to a process, in each way -----------------------------------------------
 
 
-def test_a_group_of_its_own_is_killed_with_it(start):
-    rebound = start("-k", "sh", "-c", "sleep 1000 & echo ready; wait", wrapper=FORK)
+def test_a_group_of_its_own_is_killed_with_it(start, way):
+    rebound = start("-k", "sh", "-c", "sleep 1000 & echo ready; wait", wrapper=way)
     rebound.wait_ready()
     (shell,) = rebound.children()
     rebound.wait_until(shell.children)
@@ -203,10 +203,10 @@ def test_a_group_of_its_own_is_killed_with_it(start):
     rebound.wait_until(lambda: not sleep.is_running())
 
 
-def test_the_score_is_the_commands_alone(start):
+def test_the_score_is_the_commands_alone(start, way):
     before = Path("/proc/self/oom_score_adj").read_text()
     show = "cat /proc/self/oom_score_adj; echo ready; exec sleep 1000"
-    rebound = start("--oom-score-adj", "777", "sh", "-c", show, wrapper=FORK)
+    rebound = start("--oom-score-adj", "777", "sh", "-c", show, wrapper=way)
     rebound.wait_ready()
     assert rebound.lines("777")
     assert Path(f"/proc/{rebound.pid}/oom_score_adj").read_text() == before
@@ -232,10 +232,10 @@ def test_a_health_check_has_its_own_input_and_output(start, way, tmp_path, verbo
     assert seen == {0: "/dev/null", 1: str(tmp_path / "seen"), 2: output}
 
 
-def test_a_watchdog_knows_the_process(start):
+def test_a_watchdog_knows_the_process(start, way):
     words = ["first[", "asleep", "]", "READY=1", "print:ready", "keep:0.05"]
     command = program("notifier.py", *words)
-    rebound = start(*JSON, "--watchdog", "300ms", *command, wrapper=FORK)
+    rebound = start(*JSON, "--watchdog", "300ms", *command, wrapper=way)
     rebound.wait_ready()
     assert len(rebound.events("hung")) == 1
 

@@ -51,7 +51,10 @@ def shell():
         child.close(force=True)
 
 
-@pytest.fixture(params=[[], ["-g"]], ids=["same-group", "own-group"])
+@pytest.fixture(
+    params=[[], ["-g"], ["-g", "--listen", "127.0.0.1:0"]],
+    ids=["same-group", "own-group", "own-group, by fork"],
+)
 def group(request):
     return request.param
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import signal
 import sys
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rebound.kernel import forkexec, linux, reaper, spawn
 from tests.helpers import eventually
@@ -171,3 +174,45 @@ def test_a_stopped_child_is_discarded_all_the_same():
     reaper.discard(pid)
     assert childless()
     reaper.discard(pid)  # a wait that is refused, or done by others, does no harm
+
+
+REPORT = """
+import fcntl, json, os
+count = int(os.environ["LISTEN_FDS"])
+fds = range(3, 3 + count)
+assert os.environ["LISTEN_PID"] == str(os.getpid())
+seen = [(os.fstat(fd).st_ino, bool(fcntl.fcntl(fd, fcntl.F_GETFD))) for fd in fds]
+os.write(1, json.dumps([seen, os.environ["LISTEN_FDNAMES"]]).encode())
+"""
+
+
+@given(st.lists(st.integers(3, 14), min_size=1, max_size=9))
+@example([4, 3])
+@example([3, 4, 5])
+@example([5, 3, 4])
+@example([3, 3, 3])
+def test_each_descriptor_gets_its_number(numbers):
+    """Whatever numbers they have here: none may be overwritten before it has its place."""
+    inherited = linux.block_signals()
+    files = {fd: os.memfd_create(str(fd)) for fd in sorted({*numbers})}
+    inodes = {fd: os.fstat(memfd).st_ino for fd, memfd in files.items()}
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        # Here the numbers may be taken from others.
+        os.dup2(writer, 1)
+        above = {fd: fcntl.fcntl(memfd, fcntl.F_DUPFD_CLOEXEC, 100) for fd, memfd in files.items()}
+        for fd, memfd in above.items():
+            os.dup2(memfd, fd, inheritable=False)
+        handed = [(str(fd), fd) for fd in numbers]
+        forker = forkexec.Forker(inherited)
+        command = [os.fsencode(word) for word in (sys.executable, "-ISc", REPORT)]
+        child = forker.start(command, ENVIRONMENT, (), handed, own_group=False)
+        os._exit(status_of(child))
+    os.close(writer)
+    assert status_of(pid) == 0
+    seen, names = json.loads(os.read(reader, 10_000))
+    for fd in (reader, *files.values()):
+        os.close(fd)
+    assert seen == [[inodes[fd], False] for fd in numbers]
+    assert names == ":".join(map(str, numbers))
