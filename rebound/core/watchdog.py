@@ -146,11 +146,13 @@ class Watchdog(Watch):
             self._time = message.watchdog
         if message.extend:
             self._extended_until = now + message.extend
-        if self._says_stopping:
+        if not self._time:
+            pass  # there is no watchdog
+        elif self._says_stopping:
             # From here on it needs no keep-alives: a clean end may take its time.
             if message.stopping or message.extend:
                 self._expect_within(STOPPING_PATIENCE, now)
-        elif self._time and (message.ready or message.alive or message.watchdog or message.extend):
+        elif message.ready or message.alive or message.watchdog or message.extend:
             self._trust(now)
             self._expect_within(self._time, now)
         if message.ready and not self._says_ready:

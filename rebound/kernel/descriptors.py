@@ -5,6 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Identity = tuple[int, int, int]
+    """Device, inode, and the kind of file (inode(7))."""
+
 _F_DUPFD_QUERY = 1027  # fcntl(2), since Linux 6.10
 
 _S_IFMT, _S_IFREG, _S_IFIFO, _S_IFSOCK = 0o170000, 0o100000, 0o010000, 0o140000  # inode(7)
@@ -18,37 +23,43 @@ def is_inherited(fd: int) -> bool:
         return False
 
 
-def is_same(first: int, second: int) -> bool:
-    """Return whether two descriptors refer to the same open file description (open(2)).
+def identify(fd: int) -> Identity:
+    """Return what two descriptors of the same open file have in common.
 
-    Raises `OSError` if one of them is not open.
+    Different files may have it in common, too: see `is_same`.  Raises `OSError`.
     """
-    one, other = os.fstat(first), os.fstat(second)
-    if (one.st_dev, one.st_ino, one.st_mode) != (other.st_dev, other.st_ino, other.st_mode):
-        return False
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino, status.st_mode & _S_IFMT
+
+
+def is_same(first: int, second: int, identity: Identity) -> bool:
+    """Return whether two descriptors refer to one open file description (open(2)).
+
+    Both must have that identity.  Raises `OSError`.
+    """
     try:
         return fcntl.fcntl(first, _F_DUPFD_QUERY, second) == 1
     except OSError:  # EINVAL before Linux 6.10
         pass
-    from rebound.kernel import libc
-
     try:
+        from rebound.kernel import libc
+
         return libc.is_same_file(first, second)
-    except OSError:  # EPERM, ENOSYS: a seccomp profile, as Docker's
+    except (ImportError, OSError):  # EPERM, ENOSYS: a seccomp profile, as Docker's
         pass
     # Kinds of the kernel's own, such as eventfd(2), share one inode; a device may mean many things.
-    if one.st_mode & _S_IFMT not in (_S_IFREG, _S_IFIFO, _S_IFSOCK):
+    if identity[2] not in (_S_IFREG, _S_IFIFO, _S_IFSOCK):
         return False
     return fcntl.fcntl(first, fcntl.F_GETFL) == fcntl.fcntl(second, fcntl.F_GETFL)
 
 
 def is_hung_up(fd: int) -> bool:
     """Return whether a descriptor has hung up or failed (POLLHUP, POLLERR of poll(2))."""
-    import select
-
-    poll = select.poll()
-    poll.register(fd, 0)
     try:
+        import select
+
+        poll = select.poll()
+        poll.register(fd, 0)
         return bool(poll.poll(0))
-    except OSError:  # ENOMEM
+    except (ImportError, OSError):  # ENOMEM; no descriptor for loading it
         return False

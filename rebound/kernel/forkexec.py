@@ -107,9 +107,9 @@ class Forker:
                     _report(writer, step, error)
                 finally:
                     os._exit(EXEC_FAILED)
-        except OSError as error:
+        except Exception as error:
             linux.close(reader)
-            raise _no_process("fork", error.errno) from None
+            raise _no_process("fork", getattr(error, "errno", None)) from None
         finally:
             linux.close(writer)
         return _started(pid, reader)

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from rebound.kernel.loop import Loop
 
 
+_LONGEST_NAMES = 100_000
+"""Bytes of all names together: an entry of the environment has 128 KiB at most (execve(2))."""
+
+
 class Stored(Record):
     """One descriptor."""
 
     name: str
     fd: int
+    identity: descriptors.Identity
 
 
 class FdStore(Part):
@@ -70,28 +75,35 @@ class FdStore(Part):
         if not message.stores:
             self._closer.close(fds)
             return
-        for fd in fds:
-            self._store(message.stored_name, fd, is_polled=message.is_polled)
+        refused = [fd for fd in fds if not self._store(message, fd)]
+        self._closer.close(refused)
 
-    def _store(self, name: str, fd: int, *, is_polled: bool) -> None:
+    def _store(self, message: Message, fd: int) -> bool:
+        """Store a descriptor; return False if it is not wanted."""
+        name = message.stored_name
+        # One variable holds all names, and execve(2) limits that.
+        length = sum(len(stored.name) + 1 for stored in self._stored) + len(name)
+        if len(self._stored) >= self._most or length > _LONGEST_NAMES:
+            return False
         try:
-            is_welcome = len(self._stored) < self._most and not any(
-                descriptors.is_same(stored.fd, fd) for stored in self._stored
-            )
+            identity = descriptors.identify(fd)
+            if any(
+                stored.identity == identity and descriptors.is_same(stored.fd, fd, identity)
+                for stored in self._stored
+            ):
+                return False
         except OSError:  # fstat(2): EIO of a network file system
-            is_welcome = False
-        if not is_welcome:
-            self._closer.close([fd])
-            return
-        stored = Stored(name, fd)
+            return False
+        stored = Stored(name, fd, identity)
         self._stored.append(stored)
-        if is_polled:
+        if message.is_polled:
             try:
                 self._loop.watch(fd, lambda: self._drop_if_hung_up(stored), HUNG_UP)
             except OSError:  # EPERM: it cannot be polled; ENOMEM, ENOSPC, ELOOP
                 pass
         text, fields = self._tell(f"stored descriptor {name}", stored)
         self._log.write("debug", "fd_stored", text, fields)
+        return True
 
     def _drop_if_hung_up(self, stored: Stored) -> None:
         # Without an epoll the loop calls each handler now and then.

@@ -7,7 +7,7 @@ import os
 from rebound.core import activation, address
 from rebound.core.part import Part
 from rebound.core.record import Record
-from rebound.kernel import descriptors, linux, socketfile, sockets
+from rebound.kernel import descriptors, linux, queues, socketfile, sockets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +66,6 @@ class Listeners(Part):
 
     def describe(self) -> dict[str, object]:
         """Return the sockets, with how many connections wait at each."""
-        from rebound.kernel import queues
-
         return {
             "sockets": [
                 {

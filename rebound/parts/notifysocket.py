@@ -49,6 +49,8 @@ class Received(Record):
     data: bytes
     pid: int
     uid: int
+    fds: int
+    """How many descriptors came along."""
     is_cut_off: bool
     """Whether it was longer than is allowed."""
 
@@ -160,15 +162,18 @@ class NotifySocket(Part):
         self._log.write("debug", "no_notify_path", text)
 
     def _take_messages(self) -> None:
-        strangers = 0
+        strangers = fds = 0
         for _ in range(_BATCH):
             if not self._socket or not self._command:
                 return
+            if fds >= _MOST_FDS:  # each is compared with all that are stored
+                break
             if self._closer.is_behind and self._wait_for_closer(self._socket):
                 break
             message = self._receive(self._socket)
             if message is None:
                 break
+            fds += message.fds
             if not self._is_vouched_for(message):
                 strangers += 1
             elif not message.is_cut_off:
@@ -201,7 +206,7 @@ class NotifySocket(Part):
             self._store.take(notify.parse(data), fds)
         else:
             self._closer.close(fds)
-        return Received(data, pid, uid, is_cut_off)
+        return Received(data, pid, uid, len(fds), is_cut_off)
 
     def _wait_for_closer(self, socket: _socket.socket) -> bool:
         """Take no messages until what came with the last ones is closed."""
