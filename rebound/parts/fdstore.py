@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from rebound.core.part import Part
 from rebound.core.record import Record
 from rebound.kernel import descriptors
@@ -18,11 +20,17 @@ if TYPE_CHECKING:
     from rebound.kernel.loop import Loop
 
 
+_SPARE = 512
+"""As many descriptors stay free for the runs, and for those that come and are not stored; with
+RLIMIT_NOFILE below twice that, half of them."""
+
+
 class Stored(Record):
     """One descriptor."""
 
     name: str
     fd: int
+    identity: descriptors.Identity | None
 
 
 class FdStore(Part):
@@ -74,28 +82,36 @@ class FdStore(Part):
             self._store(message.stored_name, fd, is_polled=message.is_polled)
 
     def _store(self, name: str, fd: int, *, is_polled: bool) -> None:
-        try:
-            is_welcome = len(self._stored) < self._most and not any(
-                descriptors.is_same(stored.fd, fd) for stored in self._stored
-            )
-        except OSError:  # fstat(2): EIO of a network file system
-            is_welcome = False
-        if not is_welcome:
+        if len(self._stored) >= self._most or not _is_room_after(fd):
             self._closer.close([fd])
             return
-        stored = Stored(name, fd)
+        identity = descriptors.identify(fd)
+        if any(
+            other.identity == identity and descriptors.is_same(other.fd, fd, identity)
+            for other in self._stored
+        ):
+            self._closer.close([fd])
+            return
+        stored = Stored(name, fd, identity)
         self._stored.append(stored)
-        if is_polled:
+        if is_polled and descriptors.can_hang_up(fd, identity):
             try:
                 self._loop.watch(fd, lambda: self._drop_if_hung_up(stored), HUNG_UP)
-            except OSError:  # EPERM: it cannot be polled; ENOMEM, ENOSPC, ELOOP
+            except OSError:  # EBADF: opened with O_PATH; ENOMEM, ENOSPC
                 pass
         text, fields = self._tell(f"stored descriptor {name}", stored)
         self._log.write("debug", "fd_stored", text, fields)
 
     def _drop_if_hung_up(self, stored: Stored) -> None:
         # Without an epoll the loop calls each handler now and then.
-        if stored in self._stored and descriptors.is_hung_up(stored.fd):
+        if stored not in self._stored:
+            return
+        try:
+            has_hung_up = descriptors.is_hung_up(stored.fd)
+        except (ImportError, OSError):
+            self._loop.ignore(stored.fd)  # an epoll would report it again and again
+            return
+        if has_hung_up:
             self._remove(stored, "it has hung up")
 
     def _remove(self, stored: Stored, why: str) -> None:
@@ -112,3 +128,9 @@ class FdStore(Part):
     def _tell(self, text: str, stored: Stored) -> tuple[str, dict[str, object]]:
         count = len(self._stored)
         return f"{text} ({count} stored)", {"name": stored.name, "count": count}
+
+
+def _is_room_after(fd: int) -> bool:
+    """Return whether enough descriptors are free: the kernel gives the lowest number first."""
+    limit = os.sysconf("SC_OPEN_MAX")
+    return limit < 0 or fd < max(limit - _SPARE, limit // 2)

@@ -12,6 +12,7 @@ from rebound.core import events, notify, watchevents
 from rebound.core.part import Part
 from rebound.core.record import Record
 from rebound.kernel import linux, processes, socketfile
+from rebound.kernel.closer import stop_lingering
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Received(Record):
     uid: int
     is_cut_off: bool
     """Whether it was longer than is allowed."""
+    fds: int
+    """How many descriptors came along."""
 
 
 class NotifySocket(Part):
@@ -160,7 +163,7 @@ class NotifySocket(Part):
         self._log.write("debug", "no_notify_path", text)
 
     def _take_messages(self) -> None:
-        strangers = 0
+        strangers = fds = 0
         for _ in range(_BATCH):
             if not self._socket or not self._command:
                 return
@@ -169,10 +172,13 @@ class NotifySocket(Part):
             message = self._receive(self._socket)
             if message is None:
                 break
+            fds += message.fds
             if not self._is_vouched_for(message):
                 strangers += 1
             elif not message.is_cut_off:
                 self._step(watchevents.Notified(notify.parse(message.data)))
+            if fds >= _MOST_FDS:  # each is compared with all that are stored
+                break
         if strangers and self._command:
             self._step(watchevents.NotifiedByStrangers(strangers))
 
@@ -199,9 +205,12 @@ class NotifySocket(Part):
         is_from_command = pid != 0 and pid == self._command and not is_cut_off
         if self._store and is_from_command and (fds or b"FDSTORE" in data):
             self._store.take(notify.parse(data), fds)
-        else:
+        elif fds:
+            if pid != self._command:
+                # They would take the threads that close what the command has sent.
+                stop_lingering(fds)
             self._closer.close(fds)
-        return Received(data, pid, uid, is_cut_off)
+        return Received(data, pid, uid, is_cut_off, len(fds))
 
     def _wait_for_closer(self, socket: _socket.socket) -> bool:
         """Take no messages until what came with the last ones is closed."""
