@@ -13,24 +13,27 @@ if TYPE_CHECKING:
 
     from rebound.kernel.loop import Loop
 
-_MANY = 256
+_MANY = 128
 """As many waiting descriptors are many: whoever gets more should wait."""
+
+_MOST_THREADS = 8
+"""As many descriptors may block in close(2), for ever, and the others are closed all the same."""
 
 _STACK_SIZE = 262_144
 
 
 class Closer:
-    """Closes in a thread: close(2) may take any time.
+    """Closes in threads: close(2) may take any time.
 
     A socket with SO_LINGER waits until its peer has all data, a file of FUSE for its daemon.
-    The thread ends when nothing is left to close, so mostly there is none.
+    A thread ends when nothing is left to close, so mostly there is none.
     """
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._lock = _thread.allocate_lock()
         self._waiting: list[int] = []
-        self._is_running = False
+        self._threads = 0
         self._wake_up = -1  # an eventfd(2) while somebody waits
         self._resume: Callable[[], None] = lambda: None
 
@@ -43,17 +46,29 @@ class Closer:
         """Close these descriptors, now or soon."""
         with self._lock:
             self._waiting += fds
-            if self._is_running or not self._waiting:
+            # Those that run already may be blocked.
+            wanted = min(len(self._waiting), _MOST_THREADS - self._threads)
+        for _ in range(wanted):
+            if not self._start_thread():
                 return
-            self._is_running = True
+
+    def _start_thread(self) -> bool:
+        with self._lock:
+            self._threads += 1
         try:
             _thread.stack_size(_STACK_SIZE)
             _thread.start_new_thread(self._work, ())
         except (RuntimeError, MemoryError):  # EAGAIN: pids.max of cgroups; a seccomp profile
-            self._work()
+            if self._threads == 1:
+                self._work(may_wait=False)
+            else:
+                with self._lock:
+                    self._threads -= 1
+            return False
+        return True
 
     def wait(self, resume: Callable[[], None]) -> bool:
-        """Have the loop call `resume` when all are closed; return False if that cannot be had."""
+        """Have the loop call `resume` when few are left; return False if that cannot be had."""
         self._resume = resume
         if self._wake_up >= 0:
             return True
@@ -62,33 +77,62 @@ class Closer:
         except OSError:  # EMFILE, ENFILE, ENOMEM
             return False
         try:
-            self._loop.watch(fd, self._caught_up)
+            self._loop.watch(fd, self._catch_up)
         except OSError:  # ENOMEM, ENOSPC
             linux.close(fd)
             return False
         with self._lock:
             self._wake_up = fd
-            if not self._is_running:
-                os.eventfd_write(fd, 1)
+            self._wake()
         return True
 
-    def _caught_up(self) -> None:
+    def _catch_up(self) -> None:
         with self._lock:
-            if self._is_running or self._wake_up < 0:
-                return
             fd, self._wake_up = self._wake_up, -1
-        self._loop.close_watched(fd)
-        self._resume()
+        if fd >= 0:
+            self._loop.close_watched(fd)
+            self._resume()
 
-    # --- In the thread --------------------------------------------------------------------
+    def _wake(self) -> None:
+        if self._wake_up >= 0 and len(self._waiting) < _MANY:
+            try:
+                os.eventfd_write(self._wake_up, 1)
+            except OSError:  # EAGAIN: it is readable already
+                pass
 
-    def _work(self) -> None:
+    # --- In the threads -------------------------------------------------------------------
+
+    def _work(self, *, may_wait: bool = True) -> None:
         while True:
             with self._lock:
+                self._wake()
                 if not self._waiting:
-                    self._is_running = False
-                    if self._wake_up >= 0:
-                        os.eventfd_write(self._wake_up, 1)
+                    self._threads -= 1
                     return
                 fd = self._waiting.pop()
+            if not may_wait:
+                stop_lingering([fd])
             linux.close(fd)
+
+
+def stop_lingering(fds: Iterable[int]) -> None:
+    """Have close(2) not wait for the peers of these sockets (SO_LINGER of socket(7)).
+
+    They still get all data.  One that is to be reset by its close stays so.
+    """
+    import _socket
+
+    for fd in fds:
+        try:
+            socket = _socket.socket(fileno=fd)
+        except OSError:  # ENOTSOCK
+            continue
+        try:
+            # struct linger: whether it is on, and for how many seconds.
+            linger = socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, 8)
+            if any(linger[:4]) and any(linger[4:]):
+                socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, bytes(8))
+        except OSError:  # a seccomp profile
+            pass
+        finally:
+            socket.detach()

@@ -19,7 +19,7 @@ if not hasattr(ctypes, "CDLL"):
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 SFD_CLOEXEC = 0o2000000
 SFD_NONBLOCK = 0o4000
@@ -44,8 +44,12 @@ _libc.syscall.argtypes = (ctypes.c_long,) * 6
 _libc.syscall.restype = ctypes.c_long
 
 _PTRACE_DETACH = 17
-_SYS_KCMP = {"x86_64": 312, "aarch64": 272}  # glibc has no function for it
+# glibc has no function for the first one, nor old versions for the second.
+_SYS_KCMP = {"x86_64": 312, "aarch64": 272}
+_SYS_STATX = {"x86_64": 332, "aarch64": 291}
 _KCMP_FILE = 0
+_AT_EMPTY_PATH, _AT_STATX_DONT_SYNC = 0x1000, 0x4000
+_STATX_TYPE, _STATX_INO = 0x1, 0x100
 _AF_UNIX, _SOCK_STREAM = 1, 1
 _SUN_PATH_SIZE = 108
 
@@ -85,6 +89,29 @@ class SignalInfo(ctypes.Structure):
 
 
 _buffer = (SignalInfo * BATCH)()
+
+
+class _Statx(ctypes.Structure):
+    """`struct statx` of statx(2), 256 bytes; what is not used has no name here."""
+
+    mode: int
+    ino: int
+    rdev_major: int
+    dev_major: int
+    dev_minor: int
+
+    _fields_ = (
+        ("to_mode", ctypes.c_uint8 * 28),
+        ("mode", ctypes.c_uint16),
+        ("padding", ctypes.c_uint16),
+        ("ino", ctypes.c_uint64),
+        ("to_rdev", ctypes.c_uint8 * 88),
+        ("rdev_major", ctypes.c_uint32),
+        ("rdev_minor", ctypes.c_uint32),
+        ("dev_major", ctypes.c_uint32),
+        ("dev_minor", ctypes.c_uint32),
+        ("rest", ctypes.c_uint8 * 112),
+    )
 
 
 def _raise_errno() -> None:
@@ -133,13 +160,31 @@ def is_same_file(first: int, second: int) -> bool:
 
     Raises `OSError`: EPERM, ENOSYS if the kernel or a seccomp profile refuses to tell.
     """
-    number, pid = _SYS_KCMP.get(os.uname().machine), os.getpid()
+    pid = os.getpid()
+    return _syscall(_SYS_KCMP, pid, pid, _KCMP_FILE, first, second) == 0
+
+
+def cached_stat(fd: int) -> tuple[int, tuple[int, int], int, int]:
+    """Return the mode, device and inode of a descriptor, and the major number that it stands for.
+
+    It asks no server of a network file system, nor the daemon of FUSE (statx(2)).  Raises
+    `OSError`: EBADF; EPERM, ENOSYS if the kernel or a seccomp profile refuses.
+    """
+    found = _Statx()
+    path = ctypes.c_char(b"\0")
+    flags, mask = _AT_EMPTY_PATH | _AT_STATX_DONT_SYNC, _STATX_TYPE | _STATX_INO
+    _syscall(_SYS_STATX, fd, ctypes.addressof(path), flags, mask, ctypes.addressof(found))
+    return found.mode, (found.dev_major, found.dev_minor), found.ino, found.rdev_major
+
+
+def _syscall(numbers: Mapping[str, int], *arguments: int) -> int:
+    number = numbers.get(os.uname().machine)
     if number is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    order: int = _libc.syscall(number, pid, pid, _KCMP_FILE, first, second)
-    if order < 0:
+    result: int = _libc.syscall(number, *arguments)
+    if result < 0:
         _raise_errno()
-    return order == 0
+    return result
 
 
 def unix_socket() -> int:

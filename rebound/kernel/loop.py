@@ -156,9 +156,10 @@ class Loop:
             for fd, (_handler, events) in list(self._watched.items()):
                 try:
                     self._epoll.register(fd, events)
-                except (
-                    PermissionError
-                ):  # a file that cannot be polled: it was watched without epoll
+                except OSError:
+                    if events != HUNG_UP:
+                        raise
+                    # EPERM, EBADF: it cannot be polled.  ENOSPC: we can do without it.
                     del self._watched[fd]
         except Exception as error:
             # OSError; ImportError, MemoryError: loading ctypes takes a descriptor and memory.

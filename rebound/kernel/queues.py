@@ -37,7 +37,10 @@ def waiting(fd: int) -> int | None:
         return None
     finally:
         socket.detach()
-    return _number(info, _TCP_INFO_UNACKED) if info[0] == _TCP_LISTEN else None
+    # gVisor's struct is shorter.
+    if len(info) < _TCP_INFO_UNACKED + 4 or info[0] != _TCP_LISTEN:
+        return None
+    return _number(info, _TCP_INFO_UNACKED)
 
 
 def _unix_queue(inode: int) -> int | None:

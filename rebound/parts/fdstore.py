@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from rebound.core.part import Part
 from rebound.core.record import Record
 from rebound.kernel import descriptors
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from rebound.kernel.loop import Loop
 
 
+_SPARE = 512
+"""As many descriptors stay free for the runs, and for those that come and are not stored; with
+RLIMIT_NOFILE below twice that, half of them."""
+
+
 _LONGEST_NAMES = 100_000
 """Bytes of all names together: an entry of the environment has 128 KiB at most (execve(2))."""
 
@@ -27,7 +34,7 @@ class Stored(Record):
 
     name: str
     fd: int
-    identity: descriptors.Identity
+    identity: descriptors.Identity | None
 
 
 class FdStore(Part):
@@ -75,31 +82,26 @@ class FdStore(Part):
         if not message.stores:
             self._closer.close(fds)
             return
-        refused = [fd for fd in fds if not self._store(message, fd)]
-        self._closer.close(refused)
+        self._closer.close([fd for fd in fds if not self._store(message, fd)])
 
     def _store(self, message: Message, fd: int) -> bool:
         """Store a descriptor; return False if it is not wanted."""
         name = message.stored_name
-        # One variable holds all names, and execve(2) limits that.
-        length = sum(len(stored.name) + 1 for stored in self._stored) + len(name)
-        if len(self._stored) >= self._most or length > _LONGEST_NAMES:
+        length = sum(len(other.name) + 1 for other in self._stored) + len(name)
+        if len(self._stored) >= self._most or length > _LONGEST_NAMES or not _is_room_after(fd):
             return False
-        try:
-            identity = descriptors.identify(fd)
-            if any(
-                stored.identity == identity and descriptors.is_same(stored.fd, fd, identity)
-                for stored in self._stored
-            ):
-                return False
-        except OSError:  # fstat(2): EIO of a network file system
+        identity = descriptors.identify(fd)
+        if any(
+            other.identity == identity and descriptors.is_same(other.fd, fd, identity)
+            for other in self._stored
+        ):
             return False
         stored = Stored(name, fd, identity)
         self._stored.append(stored)
-        if message.is_polled:
+        if message.is_polled and descriptors.can_hang_up(fd, identity):
             try:
                 self._loop.watch(fd, lambda: self._drop_if_hung_up(stored), HUNG_UP)
-            except OSError:  # EPERM: it cannot be polled; ENOMEM, ENOSPC, ELOOP
+            except OSError:  # EBADF: opened with O_PATH; ENOMEM, ENOSPC
                 pass
         text, fields = self._tell(f"stored descriptor {name}", stored)
         self._log.write("debug", "fd_stored", text, fields)
@@ -107,7 +109,14 @@ class FdStore(Part):
 
     def _drop_if_hung_up(self, stored: Stored) -> None:
         # Without an epoll the loop calls each handler now and then.
-        if stored in self._stored and descriptors.is_hung_up(stored.fd):
+        if stored not in self._stored:
+            return
+        try:
+            has_hung_up = descriptors.is_hung_up(stored.fd)
+        except (ImportError, OSError):
+            self._loop.ignore(stored.fd)  # an epoll would report it again and again
+            return
+        if has_hung_up:
             self._remove(stored, "it has hung up")
 
     def _remove(self, stored: Stored, why: str) -> None:
@@ -124,3 +133,9 @@ class FdStore(Part):
     def _tell(self, text: str, stored: Stored) -> tuple[str, dict[str, object]]:
         count = len(self._stored)
         return f"{text} ({count} stored)", {"name": stored.name, "count": count}
+
+
+def _is_room_after(fd: int) -> bool:
+    """Return whether enough descriptors are free: the kernel gives the lowest number first."""
+    limit = os.sysconf("SC_OPEN_MAX")
+    return limit < 0 or fd < max(limit - _SPARE, limit // 2)

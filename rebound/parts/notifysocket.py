@@ -12,6 +12,7 @@ from rebound.core import events, notify, watchevents
 from rebound.core.part import Part
 from rebound.core.record import Record
 from rebound.kernel import linux, processes, socketfile
+from rebound.kernel.closer import stop_lingering
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ class Received(Record):
     data: bytes
     pid: int
     uid: int
-    fds: int
-    """How many descriptors came along."""
     is_cut_off: bool
     """Whether it was longer than is allowed."""
+    fds: int
+    """How many descriptors came along."""
 
 
 class NotifySocket(Part):
@@ -166,8 +167,6 @@ class NotifySocket(Part):
         for _ in range(_BATCH):
             if not self._socket or not self._command:
                 return
-            if fds >= _MOST_FDS:  # each is compared with all that are stored
-                break
             if self._closer.is_behind and self._wait_for_closer(self._socket):
                 break
             message = self._receive(self._socket)
@@ -178,6 +177,8 @@ class NotifySocket(Part):
                 strangers += 1
             elif not message.is_cut_off:
                 self._step(watchevents.Notified(notify.parse(message.data)))
+            if fds >= _MOST_FDS:  # each is compared with all that are stored
+                break
         if strangers and self._command:
             self._step(watchevents.NotifiedByStrangers(strangers))
 
@@ -204,9 +205,12 @@ class NotifySocket(Part):
         is_from_command = pid != 0 and pid == self._command and not is_cut_off
         if self._store and is_from_command and (fds or b"FDSTORE" in data):
             self._store.take(notify.parse(data), fds)
-        else:
+        elif fds:
+            if pid != self._command:
+                # They would take the threads that close what the command has sent.
+                stop_lingering(fds)
             self._closer.close(fds)
-        return Received(data, pid, uid, len(fds), is_cut_off)
+        return Received(data, pid, uid, is_cut_off, len(fds))
 
     def _wait_for_closer(self, socket: _socket.socket) -> bool:
         """Take no messages until what came with the last ones is closed."""

@@ -204,7 +204,7 @@ def test_garbage_and_descriptors_leave_no_trace(start):
     rebound.wait_until(lambda: statuses(rebound))
     assert statuses(rebound) == ["\x1b[2J\ufffd end"]
     assert "\x1b" not in rebound.log
-    assert psutil.Process(rebound.pid).num_fds() == descriptors
+    rebound.wait_until(lambda: psutil.Process(rebound.pid).num_fds() == descriptors)
 
 
 def test_without_proc_the_command_itself_is_believed(start, tmp_path):
