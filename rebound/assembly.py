@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from rebound.children import Children
     from rebound.command import Command
+    from rebound.core.activation import Descriptor
     from rebound.core.config import Config
     from rebound.core.events import Event
     from rebound.core.part import Part
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rebound.kernel.loop import Loop
     from rebound.kernel.spawn import Starter
     from rebound.kernel.terminal import Terminal
+    from rebound.parts.manager import Manager
 
 
 class Context(Record):
@@ -60,10 +62,14 @@ def watches(config: Config) -> list[type[Watch]]:
 def before_the_first_start(context: Context) -> Iterator[Part]:
     """Make the parts that the first run needs.  Raises `ImportError` and `OSError`."""
     config, loop, log, step = context.config, context.loop, context.log, context.step
+    manager = _manager(context) if config.notify else None
+    if manager:
+        yield manager
+    from_store: list[Descriptor] = []
     if config.listen or b"LISTEN_PID" in context.environment:
-        yield from _listeners(context)
+        yield from _listeners(context, from_store)
     if config.watchdog is not None or config.fd_store:
-        yield from _messages(context)
+        yield from _messages(context, manager, from_store)
     if config.health_command:
         from rebound.kernel.spawn import Spawner
         from rebound.parts.checker import Checker
@@ -79,23 +85,44 @@ def before_the_first_start(context: Context) -> Iterator[Part]:
         from rebound.parts.jobcontrol import JobControl
 
         yield JobControl(context.terminal)
-    if config.notify:
-        yield from _manager(context)
 
 
-def _listeners(context: Context) -> Iterator[Part]:
+def _manager(context: Context) -> Manager | None:
+    from rebound.parts.manager import Manager
+
+    address = context.environment.get(b"NOTIFY_SOCKET")
+    if not address:
+        return None  # no error, as for sd_notify(3): there is no manager to tell
+    try:
+        return Manager(address, context.loop, context.log)
+    except OSError as error:
+        text = f"no service manager at $NOTIFY_SOCKET: {error.strerror or error}"
+        context.log.write("error", "error", text)
+        return None
+
+
+def _listeners(context: Context, from_store: list[Descriptor]) -> Iterator[Part]:
+    """Make the part for all sockets; add to `from_store` what our manager has kept for the runs."""
     from rebound.core import activation
 
-    addresses, pid = context.config.listen, os.getpid()
-    if addresses or activation.is_for_us(context.environment, pid):
-        from rebound.parts.listeners import Listeners
+    config, pid = context.config, os.getpid()
+    if not config.listen and not activation.is_for_us(context.environment, pid):
+        return
+    from rebound.kernel.sockets import is_listener
+    from rebound.parts.listeners import Listeners, take_over
 
-        context.service.holds_descriptors = True
-        names = activation.names_for_us(context.environment, pid)
-        yield Listeners(addresses, names, context.log)
+    handed = take_over(activation.names_for_us(context.environment, pid), context.log)
+    if config.fd_store:
+        from_store += [(name, fd) for name, fd in handed if not is_listener(fd)]
+    context.service.holds_descriptors = True
+    listeners = [descriptor for descriptor in handed if descriptor not in from_store]
+    yield Listeners(config.listen, listeners, context.log)
 
 
-def _messages(context: Context) -> Iterator[Part]:
+def _messages(
+    context: Context, manager: Manager | None, from_store: Sequence[Descriptor]
+) -> Iterator[Part]:
+    """Make the parts for what a run sends."""
     from rebound.kernel.closer import Closer
     from rebound.parts.notifysocket import NotifySocket
 
@@ -104,25 +131,14 @@ def _messages(context: Context) -> Iterator[Part]:
     if config.fd_store:
         from rebound.parts.fdstore import FdStore
 
+        has_store = context.environment.get(b"FDSTORE", b"0") != b"0"
+        store = FdStore(config.fd_store, loop, closer, log, manager if has_store else None)
+        store.take_back(from_store)
         context.service.holds_descriptors = True
-        store = FdStore(config.fd_store, loop, closer, log)
     directory = config.run_directory
     yield NotifySocket(directory, config.watchdog, store, closer, loop, log, context.step)
     if store:
         yield store
-
-
-def _manager(context: Context) -> Iterator[Part]:
-    from rebound.parts.manager import Manager
-
-    address = context.environment.get(b"NOTIFY_SOCKET")
-    if not address:
-        return  # no error, as for sd_notify(3): there is no manager to tell
-    try:
-        yield Manager(address, context.loop, context.log)
-    except OSError as error:
-        text = f"no service manager at $NOTIFY_SOCKET: {error.strerror or error}"
-        context.log.write("error", "error", text)
 
 
 # --- After it: what can wait, and be done without ---------------------------------------

@@ -65,6 +65,24 @@ def _open(address: Address, family: int, where: tuple[str, int] | bytes) -> int:
             linux.close(socket.detach())
 
 
+def is_listener(fd: int) -> bool:
+    """Return whether clients reach this socket, and it is not the end of one connection."""
+    try:
+        socket = _socket.socket(fileno=fd)
+    except OSError:  # ENOTSOCK
+        return False
+    try:
+        if socket.type != _socket.SOCK_DGRAM:
+            return bool(socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN))
+        socket.getpeername()
+    except OSError as error:
+        return error.errno == errno.ENOTCONN
+    else:
+        return False
+    finally:
+        socket.detach()
+
+
 def describe(fd: int) -> str:
     """Return where a socket is bound, as `--listen` takes it; empty if that is no address.
 

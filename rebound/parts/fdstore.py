@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from rebound.core.notify import Message
 from rebound.core.part import Part
 from rebound.core.record import Record
 from rebound.kernel import descriptors
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rebound.core.activation import Descriptor
-    from rebound.core.notify import Message
     from rebound.kernel.closer import Closer
     from rebound.kernel.log import Log
     from rebound.kernel.loop import Loop
+    from rebound.parts.manager import Manager
 
 
 _SPARE = 512
@@ -41,11 +42,15 @@ class FdStore(Part):
     """Keeps at most `most` descriptors, in the order in which they came.
 
     It follows systemd's FILE_DESCRIPTOR_STORE: one that hangs up or fails is dropped, one that
-    is there already is not stored twice.
+    is there already is not stored twice.  If our own service manager (`manager`) has a store, it
+    keeps them, too: then they outlive rebound.
     """
 
-    def __init__(self, most: int, loop: Loop, closer: Closer, log: Log) -> None:
+    def __init__(
+        self, most: int, loop: Loop, closer: Closer, log: Log, manager: Manager | None = None
+    ) -> None:
         self._most = most
+        self._manager = manager
         self._loop = loop
         self._closer = closer
         self._log = log
@@ -73,16 +78,32 @@ class FdStore(Part):
         """Drop all."""
         self.stopping()
 
+    def take_back(self, handed: Sequence[Descriptor]) -> None:
+        """Store what our service manager has kept for us."""
+        for name, fd in handed:
+            if not self._store(Message(stored_name=name, is_polled=True), fd):
+                self._closer.close([fd])
+
     def take(self, message: Message, fds: Sequence[int]) -> None:
         """Do what a message of the command asks for.  The descriptors are ours from now on."""
         if message.removed_name is not None:
             for stored in list(self._stored):
                 if stored.name == message.removed_name:
                     self._remove(stored, "as asked")
+            if self._manager:
+                self._manager.store(f"FDSTOREREMOVE=1\nFDNAME={message.removed_name}")
         if not message.stores:
             self._closer.close(fds)
             return
-        self._closer.close([fd for fd in fds if not self._store(message, fd)])
+        self._closer.close([fd for fd in fds if not self._keep(message, fd)])
+
+    def _keep(self, message: Message, fd: int) -> bool:
+        if not self._store(message, fd):
+            return False
+        if self._manager:
+            poll = "" if message.is_polled else "\nFDPOLL=0"
+            self._manager.store(f"FDSTORE=1\nFDNAME={message.stored_name}{poll}", fd)
+        return True
 
     def _store(self, message: Message, fd: int) -> bool:
         """Store a descriptor; return False if it is not wanted."""
@@ -128,6 +149,8 @@ class FdStore(Part):
         self._stored.remove(stored)
         # Others have the same open file, so closing alone would not take it out of the epoll.
         self._loop.ignore(stored.fd)
+        if self._manager:
+            self._manager.forget(stored.fd)
         self._closer.close([stored.fd])
 
     def _tell(self, text: str, stored: Stored) -> tuple[str, dict[str, object]]:

@@ -32,17 +32,16 @@ class Listener(Record):
 class Listeners(Part):
     """Holds the sockets; each run gets the same ones, so no client notices a restart.
 
-    `handed` are the names of the descriptors from 3 on that rebound was handed.  Raises
-    `OSError` if a socket cannot be made; then none is left.
+    `handed` are those that rebound itself was handed.  Raises `OSError` if a socket cannot be
+    made; then none is left.
     """
 
-    def __init__(self, addresses: Sequence[str], handed: Sequence[str], log: Log) -> None:
-        self._log = log
-        self._listeners: list[Listener] = []
+    def __init__(self, addresses: Sequence[str], handed: Sequence[Descriptor], log: Log) -> None:
+        self._listeners = [
+            Listener(name, fd, sockets.describe(fd), os.get_blocking(fd)) for name, fd in handed
+        ]
         self._files: dict[str, Identity] = {}
         try:
-            for fd, name in enumerate(handed, activation.FIRST):
-                self._take_over(name, fd)
             for text in addresses:
                 self._listen(text)
         except OSError:
@@ -101,15 +100,19 @@ class Listeners(Part):
         if where.family == "path":
             self._files[where.where] = _identify(where.where)
 
-    def _take_over(self, name: str, fd: int) -> None:
+
+def take_over(names: Sequence[str], log: Log) -> list[Descriptor]:
+    """Return the descriptors that rebound itself was handed; the command does not inherit them."""
+    handed = []
+    for fd, name in enumerate(names, activation.FIRST):
         # Whoever handed it over has left it open for us; our own are close-on-exec.
-        if not descriptors.is_inherited(fd):
+        if descriptors.is_inherited(fd):
+            os.set_inheritable(fd, False)
+            handed.append((name, fd))
+        else:
             text = f"LISTEN_FDS counts descriptor {fd}, which is not open"
-            self._log.write("error", "error", text)
-            return
-        os.set_inheritable(fd, False)
-        where, is_blocking = sockets.describe(fd), os.get_blocking(fd)
-        self._listeners.append(Listener(name, fd, where, is_blocking))
+            log.write("error", "error", text)
+    return handed
 
 
 def _identify(path: str) -> Identity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import os
+import sys
 
 from rebound.core.events import TellManager
 from rebound.core.part import Part
@@ -19,7 +20,8 @@ class Manager(Part):
     """Sends sd_notify(3) messages to `address`, the value of NOTIFY_SOCKET.
 
     If a message cannot be sent at once, the last one of each kind is kept: READY=1 must not
-    get lost.  Raises `OSError` if the address cannot be reached.
+    get lost.  So is what its descriptor store is to keep.  Raises `OSError` if the address cannot
+    be reached.
     """
 
     def __init__(self, address: bytes, loop: Loop, log: Log) -> None:
@@ -29,6 +31,7 @@ class Manager(Part):
         self._loop = loop
         self._log = log
         self._unsent: dict[str, str] = {}
+        self._for_store: list[tuple[str, int]] = []
         self._is_waiting = False
         kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
         self._socket = _socket.socket(_socket.AF_UNIX, kind)
@@ -51,24 +54,46 @@ class Manager(Part):
         if not self._is_waiting:
             self._send()
 
+    def store(self, text: str, fd: int = -1) -> None:
+        """Send a message to its descriptor store; the descriptor stays open until `forget`."""
+        self._for_store.append((text, fd))
+        if not self._is_waiting:
+            self._send()
+
+    def forget(self, fd: int) -> None:
+        """Take note that a descriptor is closed next: it cannot be sent any more."""
+        self._for_store = [(text, other) for text, other in self._for_store if other != fd]
+
     def close(self) -> None:
         """Close the socket."""
         self._loop.close_watched(self._socket.detach())
 
     def _send(self) -> None:
-        lines = [f"{name}={value}" for name, value in self._unsent.items()]
         try:
-            self._socket.send("\n".join(lines).encode(errors="replace"), _socket.MSG_NOSIGNAL)
+            self._send_all()
         except BlockingIOError:
             self._wait_for_room()
             return
-        except OSError as error:  # ECONNREFUSED: nobody reads any more
+        except OSError as error:  # ECONNREFUSED: nobody reads any more; ETOOMANYREFS
             text = f"cannot tell the service manager: {error.strerror}"
             self._log.write("debug", "manager_failed", text)
-        self._unsent.clear()
+            self._unsent.clear()
+            self._for_store.clear()
         if self._is_waiting:
             self._loop.ignore(self._socket.fileno())
             self._is_waiting = False
+
+    def _send_all(self) -> None:
+        if self._unsent:
+            lines = [f"{name}={value}" for name, value in self._unsent.items()]
+            self._socket.send("\n".join(lines).encode(errors="replace"), _socket.MSG_NOSIGNAL)
+            self._unsent.clear()
+        while self._for_store:
+            text, fd = self._for_store[0]
+            number = fd.to_bytes(4, sys.byteorder, signed=True)
+            rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, number)] if fd >= 0 else []
+            self._socket.sendmsg([text.encode()], rights, _socket.MSG_NOSIGNAL)
+            del self._for_store[0]
 
     def _wait_for_room(self) -> None:
         if not self._is_waiting:
