@@ -247,7 +247,7 @@ def test_so_does_an_end_that_waits_for_others(start, ending):
             client.recv(100)
     eventually(lambda: is_refused(where))
     assert rebound.popen.poll() is None
-    assert rebound.events("draining") or rebound.events("not_asked")
+    rebound.wait_until(lambda: rebound.events("draining") or rebound.events("not_asked"))
 
 
 def test_a_stop_in_a_back_off_refuses_those_that_wait(start):
