@@ -78,6 +78,8 @@ def is_refused(address):
         connect(address).close()
     except (ConnectionRefusedError, FileNotFoundError):
         return True
+    except ConnectionResetError:  # it was just being closed
+        pass
     return False
 
 
