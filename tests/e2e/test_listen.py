@@ -243,7 +243,8 @@ def test_so_does_an_end_that_waits_for_others(start, ending):
     options = ["-r1", "--stop-timeout", "1000"] if ending == "gives up" else ["-e", "SIGKILL"]
     rebound = start(*VERBOSE, "--listen", ANY, *options, *SERVER, "orphan")
     (where,) = addresses(rebound)
-    for _ in range(2 if ending == "gives up" else 1):
+    for run_ in range(2 if ending == "gives up" else 1):
+        rebound.wait_until(lambda count=run_ + 1: len(rebound.lines("orphan")) == count)
         with connect(where) as client:
             client.send(b"crash")
             client.recv(100)
@@ -450,9 +451,10 @@ def test_sockets_that_rebound_was_handed_come_first(start):
     (first,) = runs(rebound)
     ports = [int(line.split()[2]) for line in rebound.lines("socket")]
     assert [event["name"] for event in rebound.events("listening")] == ["web", "", "own"]
-    ask(f"127.0.0.1:{ports[0]}")
-    os.kill(first["pid"], signal.SIGKILL)
-    ask(f"127.0.0.1:{ports[0]}")
+    with connect(f"127.0.0.1:{ports[0]}") as client:
+        client.send(b"crash")
+        client.recv(100)
+    assert ask(f"127.0.0.1:{ports[0]}") != first["pid"]
     for run_ in runs(rebound, 2):
         assert run_["for_me"]
         assert run_["told"]["LISTEN_FDNAMES"] == "web::own"
