@@ -190,11 +190,13 @@ def test_the_command_is_not_told_of_sockets_that_it_has_not():
     assert "PIDFDID" not in result.stdout
 
 
-def test_health_checks_get_no_socket(start, tmp_path):
+@pytest.mark.parametrize("wrapper", [[], "activated"], ids=["", "activated"])
+def test_health_checks_get_no_socket(start, tmp_path, wrapper):
     seen = tmp_path / "seen"
     check = f"(env; ls -l /proc/$$/fd) >{seen}.new; mv {seen}.new {seen}"
     options = ["--health-interval", "50ms", "--health-cmd", check]
-    rebound = start(*VERBOSE, "--listen", ANY, *options, *SERVER)
+    wrapper = wrapper and activate("web:")
+    rebound = start(*VERBOSE, "--listen", ANY, *options, *SERVER, wrapper=wrapper)
     rebound.wait_until(seen.exists)
     assert "LISTEN" not in seen.read_text()
     assert "socket:" not in seen.read_text()
@@ -226,6 +228,18 @@ def test_clients_wait_while_no_run_is_there(start, mode):
         asked = run("--restart-now", wrapper=inside)
         assert asked.returncode == 0, asked.stderr
         assert int(client.recv(100)) == runs(rebound, 2)[1]["pid"]
+
+
+def test_the_port_can_be_had_again_at_once(start):
+    """Connections that the server has closed are in TIME_WAIT."""
+    rebound = start(*VERBOSE, "--listen", ANY, *SERVER)
+    (where,) = addresses(rebound)
+    ask(where)
+    rebound.send(signal.SIGTERM)
+    rebound.wait()
+    again = start(*VERBOSE, "--listen", where, *SERVER)
+    assert addresses(again) == [where]
+    assert ask(where) == runs(again)[0]["pid"]
 
 
 def test_a_stop_refuses_clients_although_the_command_takes_its_time(start, mode):
@@ -519,5 +533,24 @@ except OSError as error:
 else:
     raise AssertionError
 assert os.listdir("/proc/self/fd") == before and not os.path.exists(path)
+"""
+    subprocess.run([*PYTHON[:1], "-c", script], check=True, timeout=DEADLINE)
+
+
+def test_a_part_that_cannot_be_loaded_leaves_no_socket(directory):
+    """What was made before it is undone."""
+    path = directory / "s"
+    script = f"""
+import os, sys, rebound
+from rebound import assembly
+sys.modules["rebound.parts.notifysocket"] = None
+before = os.listdir("/proc/self/fd")
+try:
+    rebound.supervise(["true"], rebound.Config(listen=({str(path)!r},), fd_store=2))
+except ImportError:
+    assert not os.path.exists({str(path)!r})
+    assert os.listdir("/proc/self/fd") == before
+else:
+    raise AssertionError
 """
     subprocess.run([*PYTHON[:1], "-c", script], check=True, timeout=DEADLINE)

@@ -62,10 +62,12 @@ def childless():
 def test_file_actions(start, tmp_path):
     """Each kind; also onto the same number, and onto those that the next pipe would have."""
     out = tmp_path / "out"
-    first = os.open(out, os.O_CREAT | os.O_RDWR)
+    itself = os.open(out, os.O_CREAT | os.O_RDWR | os.O_APPEND)
+    first = os.open(out, os.O_RDWR)
     os.close(first)
-    following = [first, first + 1, first + 2]
+    following = [first, first + 1, first + 2, itself]
     actions = [
+        (os.POSIX_SPAWN_DUP2, itself, itself),
         (os.POSIX_SPAWN_OPEN, first, str(out), os.O_RDWR, 0),
         (os.POSIX_SPAWN_DUP2, first, first),
         (os.POSIX_SPAWN_DUP2, first, first + 1),

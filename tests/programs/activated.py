@@ -8,6 +8,7 @@ activated.py [WORD…]        keep: SIGTERM closes its sockets, and it lives on
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -68,8 +69,8 @@ print("ready", json.dumps(seen), flush=True)
 if not listeners:
     signal.pause()
 listener = listeners[0]
-listener.setblocking(True)
 while True:
+    select.select([listener], [], [])  # another run may have set O_NONBLOCK
     if listener.type == socket.SOCK_DGRAM:
         data, peer = listener.recvfrom(100)
         listener.sendto(b"%d" % os.getpid(), peer)

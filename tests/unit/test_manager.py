@@ -179,3 +179,32 @@ def test_an_address_that_cannot_be_reached(tmp_path: Path, address: bytes) -> No
     with pytest.raises(OSError, match=r"neither a path nor @name|refused|No such file"):
         Manager(address, Turns().as_loop, log)
     log.close()
+
+
+def test_what_its_store_keeps_waits_too(listener: Listener) -> None:
+    """In its order, except what is closed meanwhile."""
+    listener.fill()
+    with open("/dev/null") as kept, open("/dev/null") as dropped:
+        listener.manager.store("FDSTORE=1\nFDNAME=kept", kept.fileno())
+        listener.manager.store("FDSTORE=1\nFDNAME=dropped", dropped.fileno())
+        listener.manager.store("FDSTOREREMOVE=1\nFDNAME=old")
+        listener.tell("STATUS=busy")
+        listener.manager.forget(dropped.fileno())
+        assert listener.received() == []
+        listener.turns.turn()
+        expected = [
+            ["STATUS=busy"],
+            ["FDSTORE=1", "FDNAME=kept"],
+            ["FDSTOREREMOVE=1", "FDNAME=old"],
+        ]
+        assert listener.received() == expected
+        assert listener.turns.watched == {}
+
+
+def test_a_store_that_is_gone_is_nothing_to_wait_for(listener: Listener) -> None:
+    """ECONNREFUSED: the messages are dropped."""
+    listener.socket.close()
+    with open("/dev/null") as file:
+        listener.manager.store("FDSTORE=1", file.fileno())
+    assert [event["event"] for event in listener.log] == ["manager_failed"]
+    assert listener.turns.watched == {}
