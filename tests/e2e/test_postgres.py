@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -10,15 +11,16 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from tests import helpers
-from tests.helpers import DEADLINE, Supervised, eventually
+from tests.helpers import DEADLINE, REPOSITORY, Supervised, eventually
 
 CRASHES = (signal.SIGKILL, signal.SIGSEGV, signal.SIGUSR1)
 """The last makes the control plane exit with status 1."""
@@ -68,6 +70,80 @@ class Client:
             answer += more
 
 
+class Asker:
+    """Asks the API of the example's control plane; by asker.py, which may run in a container."""
+
+    def __init__(self, *asker: str) -> None:
+        self._asker = asker
+
+    def ask(self, method: str, path: str) -> Any:
+        """Ask once.  Return the answer; None if the connection ends without one."""
+        output = subprocess.check_output([*self._asker, method, path], timeout=DEADLINE)
+        found = json.loads(output)
+        assert found["error"] in (None, "ConnectionResetError")
+        return found["answer"]
+
+    @contextmanager
+    def all_the_time(self) -> Iterator[list[dict[str, Any]]]:
+        """Ask for the status all the time.  What came of it is in the list afterwards."""
+        found: list[dict[str, Any]] = []
+        with tempfile.TemporaryFile("w+") as output:
+            pipe = subprocess.PIPE
+            with subprocess.Popen(self._asker, bufsize=0, stdin=pipe, stdout=output):
+                eventually(lambda: os.fstat(output.fileno()).st_size)
+                yield found
+            output.seek(0)
+            found += map(json.loads, output)
+
+
+def crash_five_times(asker: Asker) -> list[dict[str, Any]]:
+    """Crash the control plane, each time once it answers.  Return what its other client saw."""
+    with asker.all_the_time() as found:
+        for crashes in range(1, 6):
+            assert asker.ask("POST", "/crash") is None
+            assert asker.ask("GET", "/status")["runs"] == crashes + 1
+    return found
+
+
+def check_that_no_client_noticed(found: list[dict[str, Any]]) -> None:
+    """Check what a client saw of five crashes: nobody was refused, and the state survived."""
+    errors = [question["error"] for question in found if question["error"]]
+    # A connection that the control plane had in hand when it crashed is lost.
+    assert errors == ["ConnectionResetError"] * len(errors)
+    assert len(errors) <= 5
+    answers = [question["answer"] for question in found if question["answer"]]
+    requests = [answer["requests"] for answer in answers]
+    assert requests == sorted(set(requests))  # each counts, whichever run answers
+    assert [answer["runs"] for answer in answers] == sorted(answer["runs"] for answer in answers)
+    assert {answer["runs"] for answer in answers} == {1, 2, 3, 4, 5, 6}
+    assert len({answer["pid"] for answer in answers}) == 6
+    assert len({answer["since"] for answer in answers}) == 1
+    assert len({(answer["database"], answer["postmaster"]) for answer in answers}) == 1
+
+
+def open_files(process: psutil.Process) -> set[str]:
+    """What the descriptors of a process refer to: socket:[INODE], /memfd:NAME…"""
+    directory, found = f"/proc/{process.pid}/fd", set()
+    for descriptor in os.listdir(directory):
+        with suppress(FileNotFoundError):
+            found.add(os.readlink(f"{directory}/{descriptor}"))
+    return found
+
+
+def check_that_the_database_holds_nothing(
+    control_plane: psutil.Process, postmaster: psutil.Process
+) -> None:
+    """Check that the API's socket and the state are held by the control plane only."""
+    api = os.readlink(f"/proc/{control_plane.pid}/fd/3")
+    state = "/memfd:state (deleted)"
+    assert api.startswith("socket:")
+    assert {api, state} <= open_files(control_plane)
+    database = [postmaster, *postmaster.children(recursive=True)]
+    assert len(database) > 1
+    for process in database:
+        assert not {api, state} & open_files(process)
+
+
 class Cluster:
     """A new database cluster, to be reached by a socket in its own directory only."""
 
@@ -82,6 +158,13 @@ class Cluster:
         """Give the command line of the control plane."""
         log = self.directory / "log"
         return helpers.program("control_plane.py", *_command("pg_ctl", "-D", self.data, "-l", log))
+
+    def api_server(self) -> list[str]:
+        """Give the command line of the example's control plane, which has an API."""
+        program = shutil.copy(REPOSITORY / "images/postgres/control-plane", self.directory)
+        settings = (f"PATH={BIN}:{os.defpath}", f"PGDATA={self.data}", f"PGHOST={self.directory}")
+        # Not --reset-env: what rebound tells it is in the environment.
+        return [*AS_POSTGRES[:-1], "env", *settings, str(program)]
 
     def connect(self) -> subprocess.Popen[bytes]:
         """Start a psql that reads queries and prints bare answers; an error ends it."""
@@ -202,3 +285,28 @@ def test_tini_leaves_it_in_production(
     tini.terminate()
     assert run.wait() == 0
     assert cluster.state() == "in production"
+
+
+def test_no_client_notices_that_the_control_plane_crashes(
+    mode: list[str], cluster: Cluster, start: Callable[..., Supervised]
+) -> None:
+    address = str(cluster.directory / "api.sock")
+    asker = Asker(*helpers.program("asker.py", address))
+    options = ("--listen", f"api={address}", "--fd-store", "1", "-b", "0", "--drain-signal", "INT")
+    run = start(*options, "--", *cluster.api_server(), wrapper=mode, cwd=cluster.directory)
+    assert asker.ask("GET", "/status")["runs"] == 1  # the database may not run yet
+    run.wait_ready()
+    found = crash_five_times(asker)
+    run.wait_ready(times=6)
+    check_that_no_client_noticed(found)
+    (postmaster,) = set(cluster.processes()) & set(run.children())
+    (control_plane,) = set(run.children()) - {postmaster}
+    check_that_the_database_holds_nothing(control_plane, postmaster)
+    assert asker.ask("POST", "/reload") == {"done": "reload"}
+    assert asker.ask("POST", "/checkpoint") == {"done": "checkpoint"}
+    assert asker.ask("GET", "/reload") == {"error": "this wants POST"}
+    assert "error" in asker.ask("GET", "/favicon.ico")
+    run.send(signal.SIGTERM)
+    assert run.wait() == 0
+    assert not cluster.processes()
+    assert cluster.state() == "shut down"

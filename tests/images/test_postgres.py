@@ -1,14 +1,25 @@
-"""The image of the headline case: PostgreSQL outlives its control plane, and stops clean."""
+"""The image of the headline case: PostgreSQL outlives its control plane, and stops clean.
+
+And no client of the control plane notices that it crashes.
+"""
 
 from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.e2e.test_postgres import Client
-from tests.helpers import eventually
+from tests.e2e.test_postgres import (
+    Asker,
+    Client,
+    check_that_no_client_noticed,
+    check_that_the_database_holds_nothing,
+    crash_five_times,
+)
+from tests.helpers import PROGRAMS, eventually
 from tests.images.engine import ENGINE, Container
 
 IMAGE = "rebound-postgres"
@@ -22,6 +33,18 @@ def beside(container: Container, *command: str) -> list[str]:
     return [ENGINE, "run", *options, f"--entrypoint={program}", IMAGE, *args]
 
 
+def child(container: Container, name: str) -> psutil.Process:
+    """Return the child of rebound whose command line has this name in it."""
+    (found,) = (p for p in container.init.children() if name in " ".join(p.cmdline()))
+    return found
+
+
+def asker(container: Container) -> Asker:
+    """Return a client of the API, in the container."""
+    program = ("python3", "-IS", "-c", (PROGRAMS / "asker.py").read_text(), "127.0.0.1:8080")
+    return Asker(ENGINE, "exec", "--interactive", container.id, *program)
+
+
 def state(container: Container) -> str:
     """What pg_controldata(1) says of a container that has ended."""
     answer = subprocess.check_output(beside(container, "pg_controldata"), text=True)
@@ -33,28 +56,59 @@ def test_outlives_20_crashes_and_shuts_down_clean():
     options = (SOCKET, "--env=REBOUND_OPTIONS=--burst 0")
     pipe = subprocess.PIPE
     with Container(IMAGE, options=options) as container:
-        rebound = container.init
-
-        def child(name):
-            (found,) = (p for p in rebound.children() if name in " ".join(p.cmdline()))
-            return found
-
         eventually(lambda: container.lines("creating"))
-        child("control-plane").kill()  # while it makes the database
+        child(container, "control-plane").kill()  # while it makes the database
         container.wait_ready()
-        postmaster = child("postgres")
+        postmaster = child(container, "postgres")
         psql = beside(container, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1")
         with subprocess.Popen(psql, bufsize=0, stdin=pipe, stdout=pipe) as process:
             client = Client(process)
             for crashes in range(1, 21):
-                child("control-plane").kill()
+                child(container, "control-plane").kill()
                 container.wait_ready(times=crashes + 1)
                 client.write()
-                assert child("postgres") == postmaster
+                assert child(container, "postgres") == postmaster
             assert container.stop() == 0
             with pytest.raises((ConnectionError, BrokenPipeError)):
                 eventually(client.write)
         assert state(container) == "shut down"
+
+
+def test_no_client_notices_that_the_control_plane_crashes():
+    with Container(IMAGE, options=("--env=REBOUND_OPTIONS=--burst 0",)) as container:
+        client = asker(container)
+        eventually(lambda: container.lines("creating"))
+        status = client.ask("GET", "/status")  # while it makes the database
+        assert (status["runs"], status["database"]) == (1, "down")
+        container.wait_ready()
+        postmaster = child(container, "postgres")
+        check_that_no_client_noticed(crash_five_times(client))
+        container.wait_ready(times=6)
+        assert child(container, "postgres") == postmaster
+        control_plane = child(container, "control-plane")
+        check_that_the_database_holds_nothing(control_plane, postmaster)
+        scores = [
+            Path(f"/proc/{process.pid}/oom_score_adj").read_text().strip()
+            for process in (control_plane, postmaster, container.init)
+        ]
+        assert scores == ["1000", scores[2], scores[2]]
+        for action in ("reload", "checkpoint"):
+            assert client.ask("POST", f"/{action}") == {"done": action}
+        assert container.stop() == 0
+        assert state(container) == "shut down"
+
+
+def test_without_the_two_options_they_do():
+    """Negative control."""
+    options = ("--entrypoint=rebound", "--env=REBOUND_OPTIONS=--burst 0")
+    with Container(IMAGE, "control-plane", options=options) as container:
+        client = asker(container)
+        container.wait_ready()
+        with client.all_the_time() as found:
+            assert client.ask("POST", "/crash") is None
+            container.wait_ready(times=2)
+        assert "ConnectionRefusedError" in [question["error"] for question in found]
+        assert client.ask("GET", "/status")["runs"] == 1
 
 
 def test_an_init_that_restarts_nothing_leaves_it_in_production():
