@@ -36,7 +36,6 @@ AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups
 
 SETTINGS = """
 listen_addresses = ''
-cluster_name = '{directory.name}'
 unix_socket_directories = '{directory}'
 dynamic_shared_memory_type = mmap  # in the data directory: nothing is left in /dev/shm
 """
@@ -174,14 +173,8 @@ class Cluster:
 
     def processes(self) -> list[psutil.Process]:
         """All processes of the database, also those in another PID namespace."""
-        everything = psutil.process_iter(["cmdline"])
-        return [process for process in everything if self._is_ours(process.info["cmdline"] or [])]
-
-    def _is_ours(self, words: list[str]) -> bool:
-        """Whether this is the postmaster's command line, or the title of a server process."""
-        title = " ".join(words)
-        is_postmaster = f"/postgres -D {self.data}" in title
-        return is_postmaster or title.startswith(f"postgres: {self.directory.name}: ")
+        everything = psutil.process_iter(["cwd"])
+        return [process for process in everything if process.info["cwd"] == str(self.data)]
 
     def state(self) -> str:
         """What the cluster says that it is: in production, shut down…"""
@@ -294,7 +287,6 @@ def test_no_client_notices_that_the_control_plane_crashes(
     asker = Asker(*helpers.program("asker.py", address))
     options = ("--listen", f"api={address}", "--fd-store", "1", "-b", "0", "--drain-signal", "INT")
     run = start(*options, "--", *cluster.api_server(), wrapper=mode, cwd=cluster.directory)
-    assert asker.ask("GET", "/status")["runs"] == 1  # the database may not run yet
     run.wait_ready()
     found = crash_five_times(asker)
     run.wait_ready(times=6)
