@@ -23,9 +23,10 @@ def ask(address, method, path):
         connection.connect((host, int(port)) if host else address)
         connection.sendall(f"{method} {path} HTTP/1.0\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
-    if not answer:
-        raise ConnectionResetError
-    return json.loads(answer.partition(b"\r\n\r\n")[2])
+    body = answer.partition(b"\r\n\r\n")[2]
+    if not body.endswith(b"\n"):
+        raise ConnectionResetError  # no answer, or not all of it
+    return json.loads(body)
 
 
 def tell(*question):
