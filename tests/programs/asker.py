@@ -34,6 +34,8 @@ def tell(*question):
     began = time.monotonic()
     try:
         answer = ask(*question)
+    except BrokenPipeError:  # the same, but while we ask
+        error = "ConnectionResetError"
     except OSError as caught:
         error = type(caught).__name__
     seconds = round(time.monotonic() - began, 6)
