@@ -83,25 +83,33 @@ class Asker:
         return found["answer"]
 
     @contextmanager
-    def all_the_time(self) -> Iterator[list[dict[str, Any]]]:
-        """Ask for the status all the time.  What came of it is in the list afterwards."""
-        found: list[dict[str, Any]] = []
-        with tempfile.TemporaryFile("w+") as output:
+    def all_the_time(self) -> Iterator[Callable[[], list[str]]]:
+        """Ask for the status all the time.  Yield what returns the lines that tell of it."""
+        with tempfile.TemporaryFile() as output:
             pipe = subprocess.PIPE
+
+            def lines() -> list[str]:
+                size = os.fstat(output.fileno()).st_size
+                # Not seek(): the program that writes has the same position in the file.
+                return os.pread(output.fileno(), size, 0).decode().splitlines()
+
             with subprocess.Popen(self._asker, bufsize=0, stdin=pipe, stdout=output):
-                eventually(lambda: os.fstat(output.fileno()).st_size)
-                yield found
-            output.seek(0)
-            found += map(json.loads, output)
+                eventually(lines)
+                yield lines
 
 
 def crash_five_times(asker: Asker) -> list[dict[str, Any]]:
     """Crash the control plane, each time once it answers.  Return what its other client saw."""
-    with asker.all_the_time() as found:
-        for crashes in range(1, 6):
+    with asker.all_the_time() as lines:
+
+        def wait_for_answer(run: int) -> None:
+            eventually(lambda: f'"runs": {run},' in lines()[-1])
+
+        for run in range(1, 6):
+            wait_for_answer(run)
             assert asker.ask("POST", "/crash") is None
-            assert asker.ask("GET", "/status")["runs"] == crashes + 1
-    return found
+        wait_for_answer(6)
+        return [json.loads(line) for line in lines()]
 
 
 def check_that_no_client_noticed(found: list[dict[str, Any]]) -> None:
