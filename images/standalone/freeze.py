@@ -193,11 +193,12 @@ def write(frozen: Frozen) -> str:
         )
     )
     functions = sorted(frozen.functions)
-    text += [f"void {name}(void);\n" for name in functions]
+    # Under names of their own: a header of Python may declare them as they are (syscall).
+    text += [f'void c_{name}(void) __asm__("{name}");\n' for name in functions]
     text.append(
         array(
             "const struct c_function c_functions",
-            (f'{{"{name}", (void *){name}}}' for name in functions),
+            (f'{{"{name}", (void *)c_{name}}}' for name in functions),
         )
     )
     return "".join(text)
