@@ -75,7 +75,7 @@ class SystemdNotify:
         subprocess.run(command, pass_fds=[fd], check=True)
 
 
-CLIENTS = {
+CLIENTS: dict[str, type[Python3Systemd | Libsystemd | SystemdNotify]] = {
     "python3-systemd": Python3Systemd,
     "libsystemd": Libsystemd,
     "systemd-notify": SystemdNotify,
