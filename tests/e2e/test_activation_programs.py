@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import signal
 import socket
 import socketserver
@@ -17,7 +16,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from tests.helpers import DEADLINE, JSON, PROGRAMS, REBOUND
+from tests.helpers import DEADLINE, JSON, PROGRAMS, REBOUND, kill_family
 
 LISTEN = ("--listen", "web=127.0.0.1:0")
 STOPPED = (0, 1, 128 + signal.SIGTERM)
@@ -159,23 +158,9 @@ def ask(address, server):
     return int(found[1]) if found.groups() else None
 
 
-def kill(process: psutil.Process) -> None:
-    """Kill it, and wait until it accepts no further connection."""
-    fd = os.pidfd_open(process.pid)
-    try:
-        process.kill()
-        assert select.select([fd], [], [], DEADLINE)[0]
-    finally:
-        os.close(fd)
-
-
-def answered_by_the_next_run(address, server):
-    """Ask until this is so; no connection may be refused.
-
-    A worker that outlives gunicorn itself serves one more.
-    """
-    while ask(address, server) == 0:
-        pass
+def crash(command: psutil.Process) -> None:
+    """Kill it with its workers, which would go on to accept connections."""
+    kill_family(command.pid)
 
 
 # --- Sockets ------------------------------------------------------------------------------
@@ -186,8 +171,8 @@ def test_no_client_is_refused_while_it_is_restarted(start, mode, server):
     address = address_of(rebound, "web")
     assert ask(address, server) in (0, None)
     [command] = rebound.children()
-    kill(command)
-    answered_by_the_next_run(address, server)
+    crash(command)
+    assert ask(address, server) in (1, None)
     assert [event["reason"] for event in rebound.events("exited")] == ["signal:SIGKILL"]
     rebound.send(signal.SIGTERM)
     assert rebound.wait() in STOPPED
@@ -215,16 +200,12 @@ def test_below_systemd_socket_activate(start, mode, server, tmp_path):
     assert ask(path, server) == 0
     assert [event["name"] for event in rebound.events("listening")] == ["web"]
     [command] = rebound.children()
-    kill(command)
-    answered_by_the_next_run(path, server)
+    crash(command)
+    assert ask(path, server) == 1
     rebound.send(signal.SIGTERM)
     assert rebound.wait() in STOPPED
     with pytest.raises(ConnectionRefusedError):
         ask(path, server)
-
-
-def is_rebound(process: psutil.Process) -> bool:
-    return process.name() == "rebound"
 
 
 @pytest.mark.parametrize("server", ["gunicorn"], indirect=True)
@@ -233,13 +214,12 @@ def test_below_another_rebound(start, mode, server):
     rebound = start(*JSON, "-v", *LISTEN, REBOUND, *JSON, *server.command, wrapper=mode)
     address = address_of(rebound, "web")
     assert ask(address, server) == 0
-    [inner] = rebound.children(is_rebound)
+    [inner] = rebound.children()
     [command] = inner.children()
-    kill(command)
-    answered_by_the_next_run(address, server)
-    kill(inner)
-    ask(address, server)  # of gunicorn, which has outlived it, or of the next one
-    rebound.wait_until(lambda: rebound.children(lambda c: is_rebound(c) and c != inner))
+    crash(command)
+    assert ask(address, server) == 1
+    crash(inner)
+    assert ask(address, server) == 0
     rebound.send(signal.SIGTERM)
     assert rebound.wait() in STOPPED
     with pytest.raises(ConnectionRefusedError):
@@ -263,7 +243,7 @@ def test_a_count_outlives_crashes(start, mode, client):
         rebound.wait_until(lambda runs=runs: f"ready {runs}" in rebound.lines())
         rebound.wait_until(lambda: rebound.events("fd_stored"))
         [command] = rebound.children()
-        kill(command)
+        command.kill()
     rebound.wait_until(lambda: "ready 4" in rebound.lines())
     rebound.send(signal.SIGTERM)
     assert rebound.wait() == 128 + signal.SIGTERM
