@@ -196,7 +196,7 @@ def test_below_systemd_socket_activate(start, mode, server, tmp_path):
     activate = ("systemd-socket-activate", f"--listen={path}", "--fdname=web")
     passed = (f"--setenv=REBOUND_RUN_DIR={os.environ['REBOUND_RUN_DIR']}", "--setenv=PATH")
     rebound = start(*JSON, "-v", *server.command, wrapper=[*mode, *activate, *passed])
-    rebound.wait_until(lambda: os.path.exists(path))
+    rebound.wait_until(lambda: "Listening on " in rebound.log)
     assert ask(path, server) == 0
     assert [event["name"] for event in rebound.events("listening")] == ["web"]
     [command] = rebound.children()
