@@ -7,7 +7,7 @@ import os
 from rebound.core import activation, address
 from rebound.core.part import Part
 from rebound.core.record import Record
-from rebound.kernel import descriptors, linux, queues, socketfile, sockets
+from rebound.kernel import descriptors, linux, processes, queues, socketfile, sockets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Listeners(Part):
         """Remove what was meant for rebound, and O_NONBLOCK, which a run sets for all runs."""
         for name in activation.VARIABLES:
             environment.pop(name, None)
+        if processes.has_children():
+            return  # perhaps one that has it: its next accept(2) would wait, and nothing end that
         for listener in self._listeners:
             linux.set_blocking(listener.fd, listener.is_blocking)
 

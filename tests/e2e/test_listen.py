@@ -162,6 +162,16 @@ def test_what_a_run_did_to_the_socket_is_undone(start):
     assert [run_["fds"][0]["blocking"] for run_ in runs(rebound, 2)] == [True, True]
 
 
+def test_a_process_that_is_left_goes_on_with_the_socket_as_it_was(start):
+    """Made blocking again, its accept would wait for ever if another process was faster."""
+    rebound = start(*VERBOSE, "--listen", ANY, *SERVER, "worker")
+    (first,) = runs(rebound)
+    rebound.wait_until(lambda: rebound.lines("worker"))
+    os.kill(first["pid"], signal.SIGKILL)
+    _, second = runs(rebound, 2)
+    assert not second["fds"][0]["blocking"]
+
+
 def test_other_descriptors_keep_their_numbers_and_what_is_in_the_way_is_told(start, tmp_path):
     with open(tmp_path / "in", "w") as file:
         script = f'exec 3<&{file.fileno()} 4<&3 20<&3 {file.fileno()}<&-; exec "$@"'

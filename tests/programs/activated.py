@@ -3,6 +3,7 @@
 activated.py [WORD…]        keep: SIGTERM closes its sockets, and it lives on
                             nonblocking: it sets O_NONBLOCK
                             orphan: it leaves a daemon behind
+                            worker: it leaves a process behind that accepts, too
 """
 
 import fcntl
@@ -52,6 +53,20 @@ if "orphan" in words and os.fork() == 0:
     print("orphan", os.getpid(), flush=True)
     while True:
         time.sleep(1000)
+if "worker" in words and os.fork() == 0:
+    # It lives on when its parent has crashed, and accepts as an event loop does.
+    os.set_blocking(3, False)
+    ended = []
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+    print("worker", os.getpid(), flush=True)
+    with socket.socket(fileno=3) as listener:
+        while not ended:
+            if select.select([listener], [], [], 0.05)[0]:
+                try:
+                    listener.accept()[0].close()
+                except BlockingIOError:
+                    pass
+    os._exit(0)
 listeners = [socket.socket(fileno=fd) for fd in range(3, 3 + count)]
 
 
