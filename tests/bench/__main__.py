@@ -20,6 +20,7 @@ from tests.helpers import REPOSITORY
 FILE = REPOSITORY / "dist" / f"rebound-linux-{platform.machine()}"
 README = REPOSITORY / "README.md"
 SVG = Path(__file__).with_name("figures.svg")
+CRASH_SVG = Path(__file__).with_name("crash.svg")
 
 
 def main() -> int:
@@ -43,10 +44,15 @@ def main() -> int:
         data = report.as_data(results, verdicts, machine, versions)
         options.json.write_text(json.dumps(data, indent=2) + "\n")
     svg = options.svg or (SVG if options.readme else None)
-    if svg:
+    crash_svg = options.crash_svg or (CRASH_SVG if options.readme else None)
+    if svg or crash_svg:
         from tests.bench import plot
 
-        plot.draw(results, [one.name for one in chosen], svg)
+        order = [one.name for one in chosen]
+        if svg:
+            plot.draw(results, order, svg)
+        if crash_svg:
+            plot.draw_crashes(results, order, crash_svg)
     if options.readme:
         picture = f"![The same as a plot]({SVG.relative_to(REPOSITORY)})"
         report.put_into_readme(README, f"{text}\n{picture}\n")
@@ -63,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--readme", action="store_true", help="tables into README.md, and plot")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the plot")
+    parser.add_argument("--crash-svg", type=Path, metavar="FILE", help="write that of crashes")
     parser.add_argument(
         "--standalone", type=Path, metavar="FILE", default=FILE, help="default: %(default)s"
     )

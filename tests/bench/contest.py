@@ -72,10 +72,11 @@ def hold(rows: Sequence[Row], contestants: Sequence[Contestant], bench: Bench) -
 
 @dataclass(frozen=True)
 class Budget:
-    """How large a figure of rebound's may be: in all, or as a ratio to another.
+    """How large a figure of rebound's may be: in all, or compared with another.
 
-    The other is of contestant `against`, or one of its own, `to`.  A ratio is the median of
-    those of the rounds, in each of which both were measured shortly after each other.
+    The other is of contestant `against`, or one of its own, `to`.  They are compared round by
+    round, in each of which both were measured shortly after each other: by their ratio, or by
+    how much `more` it is.  The median of the rounds counts, or the `worst` of them.
     """
 
     figure: str
@@ -83,11 +84,19 @@ class Budget:
     against: str = ""
     to: str = ""
     of: tuple[str, ...] = (PACKAGE, FILE)
+    more: bool = False
+    worst: bool = False
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether the limit is a number of times, and not in the unit of the figure."""
+        return bool(self.against or self.to) and not self.more
 
     @property
     def measured_by(self) -> str:
-        """What the ratio is to, in words; empty if it is none."""
-        return self.against or ("itself with none" if self.to else "")
+        """What it is compared with, in words; empty if with nothing."""
+        other = self.against or ("itself with none" if self.to else "")
+        return f"more than {other}" if self.more else other
 
 
 def budgets(effort: Effort) -> tuple[Budget, ...]:
@@ -104,6 +113,11 @@ def budgets(effort: Effort) -> tuple[Budget, ...]:
         Budget("idle_switches", 0),
         Budget("idle_calls", 0),
         Budget("growth", 100),
+        Budget("listening_refused", 0, worst=True),
+        Budget("listening_reset", 1, worst=True),
+        Budget("listening_late", 0, worst=True),
+        Budget("listening_wait", 5e6, against=C_LOOP, more=True),
+        Budget("stored", 0, worst=True),
     )
 
 
@@ -114,7 +128,7 @@ class Verdict:
     budget: Budget
     contestant: str
     value: float
-    """The figure itself, or its ratio."""
+    """The figure itself, its ratio, or by how much it is more."""
     least: float | None
     """The same of the loop in Python that does the least; None where it does not take part."""
 
@@ -138,7 +152,10 @@ def judge(results: Results, effort: Effort) -> list[Verdict]:
 
 def _measured(results: Results, budget: Budget, contestant: str) -> float | None:
     values = results.of(budget.figure, contestant)
-    if budget.measured_by:
+    if budget.against or budget.to:
         others = results.of(budget.to or budget.figure, budget.against or contestant)
-        values = [value / other for value, other in zip(values, others, strict=False)]
-    return statistics.median(values) if values else None
+        pairs = zip(values, others, strict=False)
+        values = [a - b if budget.more else a / b for a, b in pairs]
+    if not values:
+        return None
+    return max(values) if budget.worst else statistics.median(values)

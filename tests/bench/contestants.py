@@ -17,6 +17,9 @@ from tests.helpers import PID1, REBOUND
 Supervise = Callable[[list[str], Path], list[str]]
 """Give the command line that supervises a command; files may be made in the directory."""
 
+Listen = Callable[[list[str], Path, int], list[str]]
+"""The same, where the supervisor itself listens at the port, and hands the socket on."""
+
 PACKAGE, FILE = "rebound", "rebound, one file"
 C_LOOP, PYTHON_LOOP, PYTHON = "C loop", "Python loop", "python3"
 """Contestants that the budgets name."""
@@ -27,7 +30,8 @@ class Contestant:
     """One supervisor, or a floor below all of them.
 
     `program` is what must be there; `does` are the rows it takes part in; `notes` say, by row,
-    what to know of its figure or why there is none; `wrappers` are put before it in a row.
+    what to know of its figure or why there is none; `wrappers` are put before it in a row;
+    `listen` is for the rows in which it keeps the socket of its command.
     """
 
     name: str
@@ -37,39 +41,60 @@ class Contestant:
     does: frozenset[str]
     notes: Mapping[str, str] = field(default_factory=dict)
     wrappers: Mapping[str, list[str]] = field(default_factory=dict)
+    listen: Mapping[str, Listen] = field(default_factory=dict)
+    lifetime: float = 0
+    """Seconds.  One that has run for less it does not start again at once."""
 
     @property
     def is_there(self) -> bool:
         """Whether it is installed."""
         return shutil.which(self.program) is not None
 
-    def command(self, row: str, command: list[str], directory: Path) -> list[str]:
-        """Give the command line that supervises `command` in one of the rows."""
-        return [*self.wrappers.get(row, ()), *self.supervise(command, directory)]
+    def command(self, row: str, command: list[str], directory: Path, port: int = 0) -> list[str]:
+        """Give the command line that supervises `command` in one of the rows.
+
+        The port is that of a server; in some rows the supervisor itself listens there.
+        """
+        if listen := self.listen.get(row):
+            supervising = listen(command, directory, port)
+        else:
+            supervising = self.supervise(command, directory)
+        return [*self.wrappers.get(row, ()), *supervising]
 
 
 EVERYBODY = frozenset({"start", "idle", "memory"})
 INIT = EVERYBODY | {"stop", "forwarding", "orphans"}
-RESTARTER = EVERYBODY | {"stop", "restart"}
-ALL = INIT | RESTARTER | {"crowd", "endurance"}
+RESTARTER = EVERYBODY | {"stop", "restart", "crash"}
+ALL = INIT | RESTARTER | {"crowd", "endurance", "listening", "stored"}
 
 _SCRIPT = "the command is started by a script of /bin/sh, which is part of the time"
 _ONE_A_SECOND = {"endurance": "one restart a second is a day for 100 000"}
 _BY_TOOL = {"forwarding": "signals go through a tool of its own, not to the supervisor"}
 _NO_SUBREAPER = {"orphans": "as PID 1: it is no subreaper", "crowd": "no subreaper"}
 _AS_PID_1 = {"orphans": PID1}
+_FEWER = "; fewer crashes, as many as there is patience for"
+_FIVE_SECONDS = f"looks every five seconds{_FEWER}"
+_WAITS_A_SECOND = "waits a second before each further start"
 
 
 def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
     """Describe all of them, in the order of the table."""
     return [
-        Contestant(PACKAGE, REBOUND, _after(REBOUND, "-q", "-b0", "--"), _says(REBOUND), ALL),
+        Contestant(
+            PACKAGE,
+            REBOUND,
+            _after(REBOUND, "-q", "-b0", "--"),
+            _says(REBOUND),
+            ALL,
+            listen=_rebound_listening(REBOUND),
+        ),
         Contestant(
             FILE,
             str(standalone),
             _after(str(standalone), "-q", "-b0", "--"),
             _says(str(standalone)),
             ALL,
+            listen=_rebound_listening(str(standalone)),
         ),
         Contestant("tini", "tini", _after("tini", "-s", "--"), _debian("tini"), INIT),
         Contestant(
@@ -94,8 +119,10 @@ def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
                 **_BY_TOOL,
                 **_NO_SUBREAPER,
                 **_ONE_A_SECOND,
+                "crash": f"crashed a second after each start, before which it would wait{_FEWER}",
             },
             _AS_PID_1,
+            lifetime=1,
         ),
         Contestant(
             "s6-supervise",
@@ -105,10 +132,11 @@ def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
             RESTARTER | {"orphans"},
             {
                 "start": _SCRIPT,
-                "restart": "waits until a second after the last start",
+                "restart": _WAITS_A_SECOND,
                 **_BY_TOOL,
                 **_NO_SUBREAPER,
                 **_ONE_A_SECOND,
+                "crash": _WAITS_A_SECOND + _FEWER,
             },
             _AS_PID_1,
         ),
@@ -125,6 +153,8 @@ def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
                 **_NO_SUBREAPER,
                 "orphans": "as PID 1, a hundred a second: 10 000 take longer than is waited for",
                 **_ONE_A_SECOND,
+                "crash": f"looks once a second{_FEWER}",
+                "listening": "the socket of an fcgi-program is closed with its last process",
             },
         ),
         Contestant(
@@ -132,21 +162,29 @@ def contestants(standalone: Path, spawn_loop: str) -> list[Contestant]:
             _beside_python("circusd"),
             _circus,
             lambda: distribution_version("circus"),
-            RESTARTER | {"orphans"},
+            RESTARTER | {"orphans", "listening"},
             {
                 "restart": "looks every five seconds (check_delay)",
                 **_BY_TOOL,
                 **_NO_SUBREAPER,
                 "endurance": "one restart in five seconds is six days for 100 000",
+                "crash": _FIVE_SECONDS,
+                "listening": f"{_FIVE_SECONDS}; its queue holds 2048 clients",
             },
             _AS_PID_1,
+            listen={"listening": _circus_listening},
         ),
         Contestant(
             C_LOOP,
             spawn_loop,
             _after(spawn_loop),
             lambda: "posix_spawn, waitpid",
-            EVERYBODY | {"restart", "endurance"},
+            EVERYBODY | {"restart", "endurance", "crash", "listening"},
+            listen={
+                "listening": lambda command, _directory, port: [
+                    *(spawn_loop, "-l", str(port), *command, "3"),
+                ],
+            },
         ),
         Contestant(
             PYTHON_LOOP,
@@ -184,6 +222,15 @@ def idle_python() -> list[str]:
 
 def _after(*words: str) -> Supervise:
     return lambda command, _directory: [*words, *command]
+
+
+def _rebound_listening(program: str) -> dict[str, Listen]:
+    def listening(*options: str) -> Listen:
+        return lambda command, _directory, port: [
+            *(program, "-q", "-b0", *options, "--listen", f"127.0.0.1:{port}", "--", *command),
+        ]
+
+    return {"listening": listening(), "stored": listening("--fd-store", "128")}
 
 
 def _says(program: str) -> Callable[[], str]:
@@ -242,13 +289,25 @@ stderr_logfile=NONE
 
 
 def _circus(command: list[str], directory: Path) -> list[str]:
+    return _circusd(shlex.join(command), directory)
+
+
+def _circus_listening(command: list[str], directory: Path, port: int) -> list[str]:
+    return _circusd(
+        f"{shlex.join(command)} $(circus.sockets.server)",
+        directory,
+        f"use_sockets = True\n[socket:server]\nhost = 127.0.0.1\nport = {port}\n",
+    )
+
+
+def _circusd(command: str, directory: Path, more: str = "") -> list[str]:
     config = directory / "circus.ini"
     config.write_text(f"""\
 [circus]
 endpoint = ipc://{directory}/endpoint
 pubsub_endpoint = ipc://{directory}/pubsub
 [watcher:command]
-cmd = {shlex.join(command)}
+cmd = {command}
 max_retry = -1
-""")
+{more}""")
     return [_beside_python("circusd"), str(config)]

@@ -32,6 +32,8 @@ class Programs:
         self.run = _compile("run", directory, "-static")
         self.echo = _compile("echo", directory, "-static")
         self.orphans = _compile("orphans", directory, "-static")
+        self.server = _compile("server", directory, "-static")
+        self.client = _compile("client", directory, "-static")
         self.spawn_loop = _compile("spawn_loop", directory)
 
 

@@ -113,9 +113,8 @@ def _budgets(results: Results, verdicts: Sequence[Verdict]) -> str:
     lines = [["budget", "of", "measured by", "at most", "is", "", PYTHON_LOOP]]
     for verdict in verdicts:
         budget, figure = verdict.budget, figures[verdict.budget.figure]
-        unit = "" if budget.measured_by else figure.unit
         value, least = (
-            "" if each is None else f"{each:.2f}" if budget.measured_by else f"{each:g} {unit}"
+            "" if each is None else f"{each:.2f}" if budget.is_ratio else amount(each, figure.unit)
             for each in (verdict.value, verdict.least)
         )
         lines.append(
@@ -123,10 +122,10 @@ def _budgets(results: Results, verdicts: Sequence[Verdict]) -> str:
                 figure.title,
                 verdict.contestant,
                 budget.measured_by,
-                f"{budget.limit:g} {unit}".rstrip(),
-                value.rstrip(),
+                f"{budget.limit:g}" if budget.is_ratio else amount(budget.limit, figure.unit),
+                value,
                 "met" if verdict.is_met else "**missed**",
-                least.rstrip(),
+                least,
             ]
         )
     return _table(lines) if verdicts else ""
@@ -146,14 +145,16 @@ def amount(value: float, unit: str) -> str:
 def _scale(value: float, unit: str) -> tuple[float, str]:
     """Give the factor and the name of the unit that suits a value."""
     if unit == "ns":
-        return (1e9, "s") if value >= 1e9 else (1e6, "ms") if value >= 1e6 else (1e3, "µs")
+        size = abs(value)
+        return (1e9, "s") if size >= 1e9 else (1e6, "ms") if size >= 1e6 else (1e3, "µs")
     if unit == "kB" and abs(value) >= 1000:
         return 1e3, "MB"
     return 1, unit
 
 
 def _digits(value: float, unit: str) -> str:
-    return f"{value:.0f}" if value >= 100 or unit in ("", "kB") else f"{value:.3g}"
+    """Write three digits, or all before the point; no part of a kB."""
+    return f"{value:.0f}" if abs(value) >= 100 or unit == "kB" else f"{value:.3g}"
 
 
 def as_data(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import socket
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.bench import crashes
 from tests.bench.contestants import PYTHON, Contestant, interpreter
 from tests.bench.processes import (
     NumbersFile,
@@ -21,7 +24,7 @@ from tests.bench.processes import (
     Programs,
     SystemCalls,
 )
-from tests.helpers import DEADLINE
+from tests.helpers import DEADLINE, eventually
 
 
 class Figure(NamedTuple):
@@ -46,13 +49,14 @@ class Effort:
     endurance: int
     idle: float
     """Seconds."""
+    crashes: int
     patience: float
     """Seconds; who has taken longer in a row takes part in no further round of it."""
     is_quick: bool = False
 
 
-FULL = Effort(300, 1000, 10_000, (0, 100, 1000, 10_000), 100_000, 10, 10)
-QUICK = Effort(100, 300, 2000, (0, 1000), 3000, 2, 1.5, is_quick=True)
+FULL = Effort(300, 1000, 10_000, (0, 100, 1000, 10_000), 100_000, 10, 20, 10)
+QUICK = Effort(100, 300, 2000, (0, 1000), 3000, 2, 5, 1.5, is_quick=True)
 
 
 @dataclass
@@ -73,12 +77,26 @@ class Bench:
 
     @contextmanager
     def supervised(
-        self, contestant: Contestant, row: str, *command: object, directory: Path
+        self,
+        contestant: Contestant,
+        row: str,
+        *command: object,
+        directory: Path,
+        port: int = 0,
     ) -> Iterator[Process]:
-        """Have a contestant supervise a command."""
-        words = contestant.command(row, [str(word) for word in command], directory)
+        """Have a contestant supervise a command; the port is that of a server."""
+        words = contestant.command(row, [str(word) for word in command], directory, port)
         with Process(words, REBOUND_RUN_DIR=str(directory)) as process:
             yield process
+
+    @contextmanager
+    def server(self, contestant: Contestant, row: str, directory: Path) -> Iterator[int]:
+        """Have a contestant supervise `server`, which answers; give its port."""
+        port = _free_port()
+        command = (self.programs.server, port)
+        with self.supervised(contestant, row, *command, directory=directory, port=port):
+            eventually(lambda: _is_served(port))
+            yield port
 
     @contextmanager
     def idle(self, contestant: Contestant, row: str) -> Iterator[tuple[Process, NumbersPipe]]:
@@ -271,9 +289,100 @@ def endurance(contestant: Contestant, bench: Bench) -> Measured:
     return measured
 
 
+def crash(contestant: Contestant, bench: Bench) -> Measured:
+    """Count what clients notice of a server's crashes; the server itself binds its port."""
+    return _noticed(contestant, bench, "crash", "")
+
+
+def listening(contestant: Contestant, bench: Bench) -> Measured:
+    """Count the same where the supervisor keeps the server's socket."""
+    return _noticed(contestant, bench, "listening", "socket kept: ")
+
+
+def _noticed(contestant: Contestant, bench: Bench, row: str, prefix: str) -> Measured:
+    effort = bench.effort
+    gap = max(_GAP, 1.05 * contestant.lifetime)
+    with bench.directory() as directory, bench.server(contestant, row, directory) as port:
+        numbers = NumbersFile(directory)
+        patience = _PATIENCE * effort.patience * 0.9  # the ends take some of it as well
+        options = (port, effort.crashes, f"{gap * 1e3:.0f}", f"{patience * 1e3:.0f}")
+        with Process([bench.programs.client, str(numbers.path), *map(str, options)]) as client:
+            if status := client.wait():
+                raise RuntimeError(f"the client ended with {status}")
+        seen = crashes.noticed(crashes.attempts(numbers.read()))
+    return {
+        Figure(f"{row}_refused", f"{prefix}refused per crash", ""): seen.refused / seen.crashes,
+        Figure(f"{row}_reset", f"{prefix}reset per crash", ""): seen.reset / seen.crashes,
+        Figure(f"{row}_late", f"{prefix}not answered in 1 s, per crash", ""): (
+            seen.timed_out / seen.crashes
+        ),
+        Figure(f"{row}_wait", f"{prefix}longest wait at a crash, median", "ns"): (
+            statistics.median(seen.longest_waits)
+        ),
+        Figure(f"{row}_longest", f"{prefix}longest wait", "ns"): max(seen.longest_waits),
+    }
+
+
+def stored(contestant: Contestant, bench: Bench) -> Measured:
+    """Count the connections that are lost to crashes although they are stored."""
+    with ExitStack() as stack:
+        directory = stack.enter_context(bench.directory())
+        port = stack.enter_context(bench.server(contestant, "stored", directory))
+        opened = [stack.enter_context(_connection(port)) for _ in range(_CONNECTIONS)]
+        served = {one for one in opened if _ask(one)}
+        for _ in range(bench.effort.crashes):
+            before = {_ask(one) for one in served}
+            with _connection(port) as last:
+                if _ask(last, b"crash\n"):
+                    raise RuntimeError("the server did not crash")
+            answers = {one: _ask(one) for one in served}
+            served = {one for one, pid in answers.items() if pid and pid not in before}
+    title = f"of {_CONNECTIONS} connections stored, lost in {bench.effort.crashes} crashes"
+    return {Figure("stored", title, ""): _CONNECTIONS - len(served)}
+
+
+def _is_served(port: int) -> bool:
+    try:
+        with _connection(port) as connection:
+            return bool(_ask(connection))
+    except ConnectionRefusedError:
+        return False
+
+
+def _connection(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+
+
+def _ask(connection: socket.socket, request: bytes = b"ask\n") -> bytes:
+    """Have a server answer with its pid; empty if it does not."""
+    try:
+        connection.sendall(request)
+        return connection.recv(32)
+    except OSError:
+        return b""
+
+
+def _free_port() -> int:
+    """Find a port below those that the kernel gives to clients, of which there are many here."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as trial, suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            return port
+
+
 def grouped(number: int) -> str:
     """Write a large number as we do: 10 000."""
     return f"{number:,}".replace(",", " ")
+
+
+_GAP = 0.1
+"""Seconds from a server's first answer to its crash, if the supervisor does not want more."""
+
+_PATIENCE = 2
+"""That of the rows of crashes, for those that take a second or more for each."""
+
+_CONNECTIONS = 100
 
 
 @dataclass(frozen=True)
@@ -305,4 +414,7 @@ ROWS = (
     Row(memory, (5, 1)),
     Row(idle, (1, 1), together=True),
     Row(endurance, (1, 1)),
+    Row(crash, (5, 1), patience=_PATIENCE),
+    Row(listening, (5, 3), patience=_PATIENCE),
+    Row(stored, (3, 1)),
 )
