@@ -18,7 +18,7 @@ import os
 from rebound.core import activation, signals
 from rebound.core.activation import FIRST
 from rebound.core.exitstatus import EXEC_FAILED, NOT_FOUND
-from rebound.kernel import linux, reaper
+from rebound.kernel import linux, processes, reaper
 from rebound.kernel.linux import NoProcess
 
 TYPE_CHECKING = False
@@ -52,9 +52,11 @@ class Forker:
 
     def __init__(self, inherited: linux.Inherited) -> None:
         self._inherited = inherited
-        self._defaults = sorted(
-            linux.default_signals(inherited) - {signals.SIGKILL, signals.SIGSTOP}
-        )
+        defaults = linux.default_signals(inherited) - {signals.SIGKILL, signals.SIGSTOP}
+        # An exec resets all but the ignored ones.  Python itself ignores some, so that none means
+        # that /proc cannot tell.
+        ignored = processes.ignored_signals(os.getpid())
+        self._defaults = sorted(defaults.intersection(ignored) if ignored else defaults)
 
     def start(
         self,
