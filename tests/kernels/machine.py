@@ -1,0 +1,89 @@
+"""A machine in qemu: a kernel, and a root directory of busybox, the one file and the scenarios."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.distros import REPOSITORY
+from tests.kernels.architectures import Architecture
+from tests.kernels.scenarios import Scenario
+
+HERE = Path(__file__).parent
+
+DIRECTORIES = ("bin", "proc", "sys", "dev", "run", "tmp", "scenarios")
+
+DEADLINE = 300.0
+"""Seconds for a machine; it takes some 35 where nothing else runs."""
+
+
+def one_file(architecture: Architecture) -> Path:
+    """Return the one file for images without Python; build it if a source is newer."""
+    file = REPOSITORY / "dist" / f"rebound-linux-{architecture.name}"
+    folders = (REPOSITORY / "rebound", REPOSITORY / "images/standalone")
+    sources = [path for folder in folders for path in folder.rglob("*.[chps]*") if path.is_file()]
+    newest = max(path.stat().st_mtime for path in sources if path.suffix != ".pyc")
+    if not file.exists() or file.stat().st_mtime < newest:
+        subprocess.run(
+            [REPOSITORY / "images/standalone/build.sh", architecture.name], check=True
+        )
+    return file
+
+
+def make_initrd(
+    architecture: Architecture, kept: Path, scenarios: Sequence[Scenario], work: Path
+) -> Path:
+    """Make the root directory below `work`, and the archive of it that the kernel unpacks."""
+    root = work / "root"
+    for name in DIRECTORIES:
+        (root / name).mkdir(parents=True)
+    shutil.copy(kept / "busybox", root / "bin")
+    shutil.copy(one_file(architecture), root / "bin/rebound")
+    compile_tool = [architecture.gcc, "-static", "-Os", "-s", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run([*compile_tool, "-o", root / "bin/tool", HERE / "tool.c"], check=True)
+    for guest in (HERE / "guest").iterdir():
+        shutil.copy(guest, root)
+    for number, scenario in enumerate(scenarios):
+        file = root / f"scenarios/{number:02}-{scenario.name}"
+        file.write_text(f". /lib.sh\n{scenario.script}")
+    archive = work / "initrd"
+    names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
+    make = ["cpio", "--create", "--format=newc", "--quiet", "--owner=0:0", "-F", archive]
+    subprocess.run(make, cwd=root, input=names.encode(), check=True)
+    return archive
+
+
+def boot(architecture: Architecture, kernel: Path, initrd: Path, log: Path) -> float:
+    """Boot it, with its console in `log`; return how many seconds it took, at most DEADLINE.
+
+    qemu's exit status says nothing of what happened inside: the log does.
+    """
+    # `quiet` and `loglevel=1`: only a panic may write between the marks.  After it the machine
+    # is to boot again (`panic=-1`), which ends qemu (`-no-reboot`).
+    append = f"console={architecture.console} rdinit=/init quiet loglevel=1 panic=-1"
+    began = time.monotonic()
+    with open(log, "wb") as file:
+        qemu = [*architecture.qemu, "-cpu", "max", "-accel", "tcg", "-smp", "1", "-m", "512"]
+        qemu += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+        qemu += ["-serial", "stdio", "-kernel", str(kernel), "-initrd", str(initrd)]
+        try:
+            subprocess.run(
+                [*qemu, "-append", append],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                timeout=DEADLINE,
+            )
+        except subprocess.TimeoutExpired:
+            pass
+    return time.monotonic() - began
+
+
+def qemu_version(architecture: Architecture) -> str:
+    """Return the version of qemu, e.g. `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`."""
+    command = [architecture.qemu[0], "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return said.splitlines()[0].partition("version ")[2]
