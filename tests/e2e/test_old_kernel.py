@@ -11,13 +11,48 @@ import pytest
 
 from tests.helpers import JSON, PID1, PLAIN, denied
 
-SINCE_3_4 = """
-finit_module kcmp renameat2 sched_setattr sched_getattr seccomp getrandom memfd_create bpf execveat
-userfaultfd membarrier mlock2 copy_file_range preadv2 pwritev2 pkey_mprotect pkey_alloc pkey_free
-statx rseq io_pgetevents pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree
-move_mount fsopen fsconfig fsmount fspick pidfd_open clone3 close_range openat2 pidfd_getfd faccessat2
-process_madvise epoll_pwait2
-""".split()
+SINCE_3_4 = [
+    "finit_module",
+    "kcmp",
+    "renameat2",
+    "sched_setattr",
+    "sched_getattr",
+    "seccomp",
+    "getrandom",
+    "memfd_create",
+    "bpf",
+    "execveat",
+    "userfaultfd",
+    "membarrier",
+    "mlock2",
+    "copy_file_range",
+    "preadv2",
+    "pwritev2",
+    "pkey_mprotect",
+    "pkey_alloc",
+    "pkey_free",
+    "statx",
+    "rseq",
+    "io_pgetevents",
+    "pidfd_send_signal",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "open_tree",
+    "move_mount",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "pidfd_open",
+    "clone3",
+    "close_range",
+    "openat2",
+    "pidfd_getfd",
+    "faccessat2",
+    "process_madvise",
+    "epoll_pwait2",
+]
 
 LEAVE_A_DAEMON = """
 [ $REBOUND_RESTARTS = 1 ] || { setsid sleep 1000 & kill -SEGV $$; }

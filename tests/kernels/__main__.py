@@ -30,13 +30,13 @@ class Result(NamedTuple):
 def run(name: str, architecture: Architecture, log: Path, *, renew: bool) -> Result:
     """Boot a kernel, and judge it by its log."""
     try:
-        kept = debian.fetch(name, architecture, renew=renew)
+        kernel = debian.kernel(name, architecture, renew=renew)
+        busybox = debian.busybox(architecture, renew=renew)
     except Failed as error:
         return Result(name, {}, 0, 0.0, [str(error)])
-    [kernel] = kept.glob("vmlinuz-*")
     scenarios = judge.due(kernel.name)
     with tempfile.TemporaryDirectory(prefix="rebound-kernels-") as work:
-        initrd = machine.make_initrd(architecture, kept, scenarios, Path(work))
+        initrd = machine.make_initrd(architecture, busybox, scenarios, Path(work))
         seconds = machine.boot(architecture, kernel, initrd, log)
     text = log.read_text(errors="replace")
     played = [*scenarios, MACHINE]
@@ -54,7 +54,9 @@ def report(architecture: Architecture, results: list[Result]) -> Iterator[str]:
     for name, facts, played, seconds, problems in results:
         versions = " | ".join(facts.get(key, "?") for key in ("kernel", "busybox", "rebound"))
         yield f"| {name} | {versions} | {played} | {len(problems)} | {seconds:.0f} |"
-    later = ", ".join(f"{s.name} (since {s.since[0]}.{s.since[1]})" for s in SCENARIOS if any(s.since))
+    later = ", ".join(
+        f"{s.name} (since {s.since[0]}.{s.since[1]})" for s in SCENARIOS if any(s.since)
+    )
     yield f"\nAn older kernel is spared: {later}."
     for name, *_, problems in results:
         if problems:
@@ -75,6 +77,8 @@ def main() -> int:
     names = options.names or list(debian.RELEASES)
     if unknown := [name for name in names if name not in debian.RELEASES]:
         parser.error(f"no kernel {unknown[0]}; there are {', '.join(debian.RELEASES)}")
+    if missing := machine.missing_tools(architecture):
+        parser.error(f"needs {', '.join(missing)}")
     logs = REPOSITORY / "build/kernels"
     logs.mkdir(parents=True, exist_ok=True)
     results = []

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.distros import Failed, mirror
@@ -35,41 +35,70 @@ def sources(release: str, debian: str, security: str) -> str:
     return "".join(f"deb [signed-by={KEYRING}] {uri} {suite} main\n" for uri, suite in suites)
 
 
-def fetch(name: str, architecture: Architecture, *, renew: bool) -> Path:
-    """Return a directory with vmlinuz-VERSION and busybox; download them unless they are there.
+def kernel(name: str, architecture: Architecture, *, renew: bool) -> Path:
+    """Return the file of a kernel, vmlinuz-VERSION; download it unless it is here.
 
-    Raises `Failed` if the mirror does not have them.
+    Raises `Failed` if the mirror does not have it.
     """
-    kept = CACHE / f"{name}-{architecture.debian}"
+
+    def fetch(work: Path) -> tuple[Path, str]:
+        unpacked = _download(RELEASES[name], f"linux-image-cloud-{kind}", architecture, work)
+        [file] = unpacked.rglob("vmlinuz*")
+        # /boot/vmlinuz-VERSION; since 7.x /usr/lib/modules/VERSION/vmlinuz.
+        version = file.name.partition("-")[2] or file.parent.name
+        return file, f"vmlinuz-{version}"
+
+    kind = architecture.debian
+    return _kept(f"{name}-{kind}", fetch, renew=renew)
+
+
+def busybox(architecture: Architecture, *, renew: bool) -> Path:
+    """Return a busybox that needs no libraries, the same for all kernels, in the same way."""
+
+    def fetch(work: Path) -> tuple[Path, str]:
+        unpacked = _download("bookworm", "busybox-static", architecture, work)
+        return unpacked / "bin/busybox", "busybox"
+
+    return _kept(f"busybox-{architecture.debian}", fetch, renew=renew)
+
+
+def _kept(name: str, fetch: Callable[[Path], tuple[Path, str]], *, renew: bool) -> Path:
+    """Return the one file in a directory of the cache; unless that is here, have it fetched."""
+    directory = CACHE / name
     if renew:
-        shutil.rmtree(kept, ignore_errors=True)
-    if not kept.exists():
+        shutil.rmtree(directory, ignore_errors=True)
+    if not directory.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as directory:
-            work = Path(directory)
-            _download(RELEASES[name], architecture, work)
-            complete = work / "complete"
+        with tempfile.TemporaryDirectory(dir=CACHE) as work:
+            file, file_name = fetch(Path(work))
+            complete = Path(work, "complete")
             complete.mkdir()
-            [kernel] = work.glob("unpacked/**/vmlinuz*")
-            # /boot/vmlinuz-VERSION; since 7.x /usr/lib/modules/VERSION/vmlinuz.
-            version = kernel.name.partition("-")[2] or kernel.parent.name
-            kernel.rename(complete / f"vmlinuz-{version}")
-            [busybox] = work.glob("unpacked/**/bin/busybox")
-            busybox.rename(complete / "busybox")
-            complete.rename(kept)
-    return kept
+            file.rename(complete / file_name)
+            complete.rename(directory)
+    [file] = directory.iterdir()
+    return file
 
 
-def _download(release: str, architecture: Architecture, work: Path) -> None:
-    for directory in ("lists/partial", "cache/archives/partial", "unpacked"):
-        (work / directory).mkdir(parents=True)
+def _download(release: str, package: str, architecture: Architecture, work: Path) -> Path:
+    """Download a package and its parts, and return the directory with what is in them."""
+    unpacked = work / "unpacked"
+    for directory in (work / "lists/partial", work / "cache/archives/partial", unpacked):
+        directory.mkdir(parents=True)
     (work / "status").touch()
-    (work / "sources.list").write_text(sources(release, mirror(), _security_mirror()))
+    try:
+        _download_from(sources(release, mirror(), _security_mirror()), package, architecture, work)
+    except Failed:
+        # Of an old release a mirror may have no security updates any more, or some packages only.
+        _download_from(sources(release, mirror(), ""), package, architecture, work)
+    for file in work.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "--extract", str(file), str(unpacked)], check=True)
+    return unpacked
+
+
+def _download_from(text: str, package: str, architecture: Architecture, work: Path) -> None:
+    (work / "sources.list").write_text(text)
     _apt("apt-get", architecture, work, "update")
-    packages = ["busybox-static", *_kernel_packages(architecture, work)]
-    _apt("apt-get", architecture, work, "download", *packages)
-    for package in work.glob("*.deb"):
-        subprocess.run(["dpkg-deb", "--extract", package, work / "unpacked"], check=True)
+    _apt("apt-get", architecture, work, "download", *_with_parts(package, architecture, work))
 
 
 def _security_mirror() -> str:
@@ -79,15 +108,14 @@ def _security_mirror() -> str:
         return ""
 
 
-def _kernel_packages(architecture: Architecture, work: Path) -> Iterator[str]:
-    """Yield what linux-image-cloud-… is made of: it depends on the newest version."""
-    found = [f"linux-image-cloud-{architecture.debian}"]
-    for package in found:
-        depends = _apt("apt-cache", architecture, work, "depends", "--important", package)
+def _with_parts(package: str, architecture: Architecture, work: Path) -> list[str]:
+    """Return a package, and those that it is made of: linux-image-cloud-… names a version."""
+    found = [package]
+    for name in found:
+        depends = _apt("apt-cache", architecture, work, "depends", "--important", name)
         needed = re.findall(r"^ *(?:Pre)?Depends: (\S+)$", depends, re.MULTILINE)
-        new = [name for name in needed if PARTS.fullmatch(name) and name not in found]
-        found += new
-        yield from new
+        found += [part for part in needed if PARTS.fullmatch(part) and part not in found]
+    return found
 
 
 def _apt(command: str, architecture: Architecture, work: Path, *words: str) -> str:

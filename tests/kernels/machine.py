@@ -16,34 +16,41 @@ HERE = Path(__file__).parent
 
 DIRECTORIES = ("bin", "proc", "sys", "dev", "run", "tmp", "scenarios")
 
+SOURCES = {".py", ".c", ".h", ".sh"}
+"""Of what the one file is made."""
+
 DEADLINE = 300.0
 """Seconds for a machine; it takes some 35 where nothing else runs."""
+
+
+def missing_tools(architecture: Architecture) -> list[str]:
+    """Return the commands that are needed and not here."""
+    tools = ("apt-get", "cpio", "dpkg-deb", architecture.gcc, architecture.qemu[0])
+    return [tool for tool in tools if not shutil.which(tool)]
 
 
 def one_file(architecture: Architecture) -> Path:
     """Return the one file for images without Python; build it if a source is newer."""
     file = REPOSITORY / "dist" / f"rebound-linux-{architecture.name}"
     folders = (REPOSITORY / "rebound", REPOSITORY / "images/standalone")
-    sources = [path for folder in folders for path in folder.rglob("*.[chps]*") if path.is_file()]
-    newest = max(path.stat().st_mtime for path in sources if path.suffix != ".pyc")
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in SOURCES]
+    newest = max(path.stat().st_mtime for path in files)
     if not file.exists() or file.stat().st_mtime < newest:
-        subprocess.run(
-            [REPOSITORY / "images/standalone/build.sh", architecture.name], check=True
-        )
+        subprocess.run([REPOSITORY / "images/standalone/build.sh", architecture.name], check=True)
     return file
 
 
 def make_initrd(
-    architecture: Architecture, kept: Path, scenarios: Sequence[Scenario], work: Path
+    architecture: Architecture, busybox: Path, scenarios: Sequence[Scenario], work: Path
 ) -> Path:
     """Make the root directory below `work`, and the archive of it that the kernel unpacks."""
     root = work / "root"
     for name in DIRECTORIES:
         (root / name).mkdir(parents=True)
-    shutil.copy(kept / "busybox", root / "bin")
+    shutil.copy(busybox, root / "bin")
     shutil.copy(one_file(architecture), root / "bin/rebound")
-    compile_tool = [architecture.gcc, "-static", "-Os", "-s", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run([*compile_tool, "-o", root / "bin/tool", HERE / "tool.c"], check=True)
+    gcc = [architecture.gcc, "-static", "-Os", "-s", "-std=gnu11", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run([*gcc, "-o", str(root / "bin/tool"), str(HERE / "tool.c")], check=True)
     for guest in (HERE / "guest").iterdir():
         shutil.copy(guest, root)
     for number, scenario in enumerate(scenarios):
@@ -51,7 +58,7 @@ def make_initrd(
         file.write_text(f". /lib.sh\n{scenario.script}")
     archive = work / "initrd"
     names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
-    make = ["cpio", "--create", "--format=newc", "--quiet", "--owner=0:0", "-F", archive]
+    make = ["cpio", "--create", "--format=newc", "--quiet", "--owner=0:0", f"--file={archive}"]
     subprocess.run(make, cwd=root, input=names.encode(), check=True)
     return archive
 
