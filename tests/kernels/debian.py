@@ -89,6 +89,8 @@ def _download(release: str, package: str, architecture: Architecture, work: Path
         _download_from(sources(release, mirror(), _security_mirror()), package, architecture, work)
     except Failed:
         # Of an old release a mirror may have no security updates any more, or some packages only.
+        for file in work.glob("*.deb"):
+            file.unlink()
         _download_from(sources(release, mirror(), ""), package, architecture, work)
     for file in work.glob("*.deb"):
         subprocess.run(["dpkg-deb", "--extract", str(file), str(unpacked)], check=True)
@@ -98,7 +100,7 @@ def _download(release: str, package: str, architecture: Architecture, work: Path
 def _download_from(text: str, package: str, architecture: Architecture, work: Path) -> None:
     (work / "sources.list").write_text(text)
     _apt("apt-get", architecture, work, "update")
-    _apt("apt-get", architecture, work, "download", *_with_parts(package, architecture, work))
+    _apt("apt-get", architecture, work, "download", *_parts(package, architecture, work))
 
 
 def _security_mirror() -> str:
@@ -108,14 +110,14 @@ def _security_mirror() -> str:
         return ""
 
 
-def _with_parts(package: str, architecture: Architecture, work: Path) -> list[str]:
-    """Return a package, and those that it is made of: linux-image-cloud-… names a version."""
+def _parts(package: str, architecture: Architecture, work: Path) -> list[str]:
+    """Return the package, or the parts that it is made of, if it has but dependencies on them."""
     found = [package]
     for name in found:
         depends = _apt("apt-cache", architecture, work, "depends", "--important", name)
         needed = re.findall(r"^ *(?:Pre)?Depends: (\S+)$", depends, re.MULTILINE)
         found += [part for part in needed if PARTS.fullmatch(part) and part not in found]
-    return found
+    return found[1:] or found
 
 
 def _apt(command: str, architecture: Architecture, work: Path, *words: str) -> str:
