@@ -196,7 +196,7 @@ def distros(session: nox.Session) -> None:
 
 @nox.session
 def kernels(session: nox.Session) -> None:
-    """Boot other kernels in qemu, and try rebound there; --architecture, --renew, --help.
+    """Boot other kernels in qemu, and try rebound there; --architecture, --tests, --help.
 
     Needs an apt that knows Debian's mirror, cpio, gcc and qemu; keeps the kernels in ~/.cache.
     """

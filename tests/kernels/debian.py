@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -35,7 +34,7 @@ def sources(release: str, debian: str, security: str) -> str:
     return "".join(f"deb [signed-by={KEYRING}] {uri} {suite} main\n" for uri, suite in suites)
 
 
-def kernel(name: str, architecture: Architecture, *, renew: bool) -> Path:
+def kernel(name: str, architecture: Architecture) -> Path:
     """Return the file of a kernel, vmlinuz-VERSION; download it unless it is here.
 
     Raises `Failed` if the mirror does not have it.
@@ -49,24 +48,22 @@ def kernel(name: str, architecture: Architecture, *, renew: bool) -> Path:
         return file, f"vmlinuz-{version}"
 
     kind = architecture.debian
-    return _kept(f"{name}-{kind}", fetch, renew=renew)
+    return keep(f"{name}-{kind}", fetch)
 
 
-def busybox(architecture: Architecture, *, renew: bool) -> Path:
+def busybox(architecture: Architecture) -> Path:
     """Return a busybox that needs no libraries, the same for all kernels, in the same way."""
 
     def fetch(work: Path) -> tuple[Path, str]:
         unpacked = _download("bookworm", "busybox-static", architecture, work)
         return unpacked / "bin/busybox", "busybox"
 
-    return _kept(f"busybox-{architecture.debian}", fetch, renew=renew)
+    return keep(f"busybox-{architecture.debian}", fetch)
 
 
-def _kept(name: str, fetch: Callable[[Path], tuple[Path, str]], *, renew: bool) -> Path:
+def keep(name: str, fetch: Callable[[Path], tuple[Path, str]]) -> Path:
     """Return the one file in a directory of the cache; unless that is here, have it fetched."""
     directory = CACHE / name
-    if renew:
-        shutil.rmtree(directory, ignore_errors=True)
     if not directory.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as work:

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.distros import REPOSITORY
 from tests.kernels.architectures import Architecture
@@ -23,9 +24,9 @@ DEADLINE = 300.0
 """Seconds for a machine; it takes some 35 where nothing else runs."""
 
 
-def missing_tools(architecture: Architecture) -> list[str]:
+def missing_tools(architecture: Architecture, further: Sequence[str]) -> list[str]:
     """Return the commands that are needed and not here."""
-    tools = ("apt-get", "cpio", "dpkg-deb", architecture.gcc, architecture.qemu[0])
+    tools = (*further, "apt-get", "cpio", "dpkg-deb", architecture.gcc, architecture.qemu[0])
     return [tool for tool in tools if not shutil.which(tool)]
 
 
@@ -63,26 +64,44 @@ def make_initrd(
     return archive
 
 
-def boot(architecture: Architecture, kernel: Path, initrd: Path, log: Path) -> float:
-    """Boot it, with its console in `log`; return how many seconds it took, at most DEADLINE.
+class Machine(NamedTuple):
+    """What qemu is told."""
+
+    architecture: Architecture
+    kernel: Path
+    options: list[str]
+    append: str
+    """To the kernel's command line."""
+    deadline: float
+    """In seconds."""
+
+
+def small(architecture: Architecture, kernel: Path, initrd: Path) -> Machine:
+    """Return the machine that runs such an archive."""
+    options = ["-smp", "1", "-m", "512", "-accel", "tcg", "-initrd", str(initrd)]
+    return Machine(architecture, kernel, options, "rdinit=/init", DEADLINE)
+
+
+def boot(machine: Machine, log: Path) -> float:
+    """Boot a machine, with its console in `log`; return how many seconds it took.
 
     qemu's exit status says nothing of what happened inside: the log does.
     """
     # `quiet` and `loglevel=1`: only a panic may write between the marks.  After it the machine
     # is to boot again (`panic=-1`), which ends qemu (`-no-reboot`).
-    append = f"console={architecture.console} rdinit=/init quiet loglevel=1 panic=-1"
+    console = f"console={machine.architecture.console} quiet loglevel=1 panic=-1"
+    qemu = [*machine.architecture.qemu, "-cpu", "max", "-nodefaults", "-no-user-config"]
+    qemu += ["-display", "none", "-no-reboot", "-serial", "stdio", *machine.options]
+    qemu += ["-kernel", str(machine.kernel), "-append", f"{console} {machine.append}"]
     began = time.monotonic()
     with open(log, "wb") as file:
-        qemu = [*architecture.qemu, "-cpu", "max", "-accel", "tcg", "-smp", "1", "-m", "512"]
-        qemu += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
-        qemu += ["-serial", "stdio", "-kernel", str(kernel), "-initrd", str(initrd)]
         try:
             subprocess.run(
-                [*qemu, "-append", append],
+                qemu,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                timeout=DEADLINE,
+                timeout=machine.deadline,
             )
         except subprocess.TimeoutExpired:
             pass

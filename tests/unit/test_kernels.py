@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.kernels import whole
 from tests.kernels.debian import PARTS, sources
 from tests.kernels.judge import difference, due, facts, marks, problems
 from tests.kernels.scenarios import MACHINE, SCENARIOS, Scenario
@@ -97,3 +98,21 @@ def test_the_sources_of_a_release() -> None:
 )
 def test_which_packages_hold_a_kernel(package: str, holds: bool) -> None:
     assert bool(PARTS.fullmatch(package)) == holds
+
+
+TESTED = (
+    "FAILED tests/e2e/test_oom.py::test_a - AssertionError\r\n"
+    "ERROR tests/e2e/test_oom.py::test_a - AssertionError\r\n"
+    "===== 1 failed, 153 passed, 1 error in 155.97s (0:02:35) =====\r\n"
+    "@@ tests: exit 1\r\n"
+)
+
+
+def test_what_came_of_the_tests_in_a_machine() -> None:
+    assert (whole.passed(TESTED), whole.problems(TESTED)) == (
+        153,
+        ["tests/e2e/test_oom.py::test_a"],
+    )
+    well = "===== 155 passed in 150.00s =====\r\n@@ tests: exit 0\r\n"
+    assert (whole.passed(well), whole.problems(well)) == (155, [])
+    assert whole.problems("") == ["the tests did not end well"]
