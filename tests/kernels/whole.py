@@ -58,7 +58,7 @@ def root_image() -> Path:
 
 def _make_image(directory: Path, image: Path, size: str) -> None:
     make = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(directory), str(image), size]
-    subprocess.run(make, check=True)
+    subprocess.run(make, stdout=subprocess.DEVNULL, check=True)
 
 
 def run(kernel: Path, image: Path, tests: Sequence[str], work: Path, log: Path) -> float:
