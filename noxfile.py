@@ -192,3 +192,12 @@ def images(session: nox.Session) -> None:
 def distros(session: nox.Session) -> None:
     """Run the README's command lines on fresh Debians, or those named; as root, with mmdebstrap."""
     session.run("python", "-m", "tests.distros", *session.posargs)
+
+
+@nox.session
+def kernels(session: nox.Session) -> None:
+    """Boot other kernels in qemu, and try rebound there; --architecture, --tests, --help.
+
+    Needs an apt that knows Debian's mirror, cpio, gcc and qemu; keeps the kernels in ~/.cache.
+    """
+    session.run("python", "-m", "tests.kernels", *session.posargs)

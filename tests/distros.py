@@ -83,13 +83,13 @@ def ask(*command: str) -> list[str]:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\n")
 
 
-def mirror() -> str:
-    """Give the URI from which this machine takes Debian."""
-    where = ("Origin: Debian", "Label: Debian", "Component: main", "Created-By: Packages")
+def mirror(label: str = "Debian") -> str:
+    """Give the URI from which this machine takes Debian; or, by its label, Debian-Security."""
+    where = ("Origin: Debian", f"Label: {label}", "Component: main", "Created-By: Packages")
     for uri in ask("apt-get", "indextargets", *where, "--format", "$(REPO_URI)"):
         if uri:
             return uri
-    raise Failed("no mirror of Debian: apt knows none, not even after `apt-get update`?")
+    raise Failed(f"no mirror of {label}: apt knows none, not even after `apt-get update`?")
 
 
 def make_root(name: str, archive: Path) -> None:

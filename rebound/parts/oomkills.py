@@ -20,15 +20,15 @@ class OomKills(Part):
 
     The kernel counts a process before it sends SIGKILL (mm/oom_kill.c).  With cgroup v2 the
     counter of a cgroup includes the cgroups below it (cgroup-v2.rst); with v1 it does not.
+    Only cgroups with the memory controller have one, and the root has none.  Processes in
+    any other cgroup are counted in the nearest one above it that has.
     """
 
     def __init__(self) -> None:
         self._fd = -1
         try:
-            path = counter_file(_read("cgroup"), _read("mountinfo"))
-            if path:
-                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:  # no /proc; the root cgroup of v2 has no counter; EMFILE
+            self._fd = _open_first(counter_files(_read("cgroup"), _read("mountinfo")))
+        except OSError:  # no /proc; EMFILE
             pass
         self.settled()
 
@@ -76,37 +76,51 @@ def parse_count(text: bytes) -> int:
     return 0
 
 
-def counter_file(cgroups: str, mounts: str) -> str:
-    """Return the path of the counter, from /proc/self/cgroup and /proc/self/mountinfo.
+def counter_files(cgroups: str, mounts: str) -> list[str]:
+    """Return the paths at which the counter may be: the first that exists is ours.
 
-    If both versions are mounted, memory is in v1 if that lists it.  Empty if there is no counter.
+    They come from /proc/self/cgroup and /proc/self/mountinfo.  If both versions are mounted,
+    memory is in v1 if that lists it.
     """
     unified = ""
     for line in cgroups.splitlines():
         _, controllers, path = line.split(":", 2)
-        if "memory" in controllers.split(","):
-            directory = _mounted(path, mounts, "cgroup", "memory")
-            return directory and directory + "/memory.oom_control"
+        if "memory" in controllers.split(","):  # of v1: each of its cgroups has a counter
+            directories = _directories(path, mounts, "cgroup", "memory")
+            return [directory + "/memory.oom_control" for directory in directories[:1]]
         if not controllers:
             unified = path
-    directory = _mounted(unified, mounts, "cgroup2", "") if unified else ""
-    return directory and directory + "/memory.events"
+    directories = _directories(unified, mounts, "cgroup2", "") if unified else []
+    return [directory + "/memory.events" for directory in directories]
 
 
-def _mounted(path: str, mounts: str, file_system: str, option: str) -> str:
-    """Return where a cgroup of a hierarchy is mounted."""
+def _directories(path: str, mounts: str, file_system: str, option: str) -> list[str]:
+    """Return where a cgroup is mounted, and then those above it, as far as we can see them."""
+    points = {}
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         kind, _source, options = after.split(" ", 2)
-        if kind != file_system or (option and option not in options.split(",")):
-            continue
-        root, point = (_unescape(field) for field in before.split(" ")[3:5])
-        if (path + "/").startswith(root.rstrip("/") + "/"):
-            return point + path.removeprefix(root.rstrip("/")).rstrip("/")
-        # The mounted part of the tree does not include our path: a container got its own
-        # cgroup under a path of the host.  Then that part is ours.
-        return point
-    return ""
+        if kind == file_system and (not option or option in options.split(",")):
+            root, point = (_unescape(field) for field in before.split(" ")[3:5])
+            points[point] = root  # of several mounts on one point the last is visible
+    # The mount that shows the most of what is above us.
+    for point, root in sorted(points.items(), key=lambda item: len(item[1])):
+        names = _below(root, path)
+        if names is not None:
+            return ["/".join((point, *names[:depth])) for depth in range(len(names), -1, -1)]
+    # No mounted part of the tree includes our path: a container got its own cgroup under a path
+    # of the host.  Then that part is ours.  But if our path leads out of our cgroup namespace
+    # (cgroup_namespaces(7)), it is somebody else's.
+    return [] if _below("/..", path) is not None else list(points)[:1]
+
+
+def _below(root: str, path: str) -> list[str] | None:
+    """Return the names that lead from one cgroup down to another; None if that is not below."""
+    root = root.rstrip("/")
+    if not f"{path}/".startswith(f"{root}/"):
+        return None
+    names = [name for name in path.removeprefix(root).split("/") if name]
+    return None if ".." in names else names
 
 
 def _unescape(field: str) -> str:
@@ -114,6 +128,15 @@ def _unescape(field: str) -> str:
     for code in ("040", "011", "012", "134"):
         field = field.replace("\\" + code, chr(int(code, 8)))
     return field
+
+
+def _open_first(paths: list[str]) -> int:
+    for path in paths:
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # no controller here, or the root
+            pass
+    return -1
 
 
 def _read(name: str) -> str:

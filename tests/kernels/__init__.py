@@ -1,0 +1,1 @@
+"""Other kernels, in qemu without KVM, with version 2 of cgroups: `python -m tests.kernels`."""
