@@ -56,7 +56,7 @@ if "orphan" in words and os.fork() == 0:
 if "worker" in words and os.fork() == 0:
     # It lives on when its parent has crashed, and accepts as an event loop does.
     os.set_blocking(3, False)
-    ended = []
+    ended: list[bool] = []
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     print("worker", os.getpid(), flush=True)
     with socket.socket(fileno=3) as listener:
