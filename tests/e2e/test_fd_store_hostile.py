@@ -230,19 +230,17 @@ def test_strangers_whose_connections_linger(storing, deaf):
 import array, socket, struct, sys
 {LINGERS % deaf}
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+fds = [lingering() for _ in range(30)]
 s.connect(sys.argv[1])
-for _ in range(30):
-    socket.send_fds(s, [b"X"], [lingering()])
+socket.send_fds(s, [b"X"], fds)
 """
     command = [sys.executable, "-c", code, store.runs[0]["NOTIFY_SOCKET"]]
-    stranger = subprocess.Popen([*OTHER_USER, *command])
-    # It may not end before long: its own descriptors linger, too.
-    try:
-        store.do("barrier()")
-        assert is_responsive(store)
-    finally:
-        stranger.kill()
-        stranger.wait()
+    # The last one to close them is rebound.
+    store.rebound.send(signal.SIGSTOP)
+    subprocess.run([*OTHER_USER, *command], check=True)
+    store.rebound.send(signal.SIGCONT)
+    store.do("barrier()")
+    assert is_responsive(store)
     assert is_clean(store, before)
     stops(store)
 
