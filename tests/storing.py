@@ -76,5 +76,13 @@ class Storing:
         """How many threads rebound has."""
         return len(os.listdir(f"/proc/{self.rebound.pid}/task"))
 
+    def blocked(self) -> set[int]:
+        """The signals that each of its threads blocks."""
+        masks = [
+            (task / "status").read_text().partition("SigBlk:")[2].split()[0]
+            for task in Path(f"/proc/{self.rebound.pid}/task").iterdir()
+        ]
+        return {int(mask, 16) for mask in masks}
+
     def _paths(self) -> list[Path]:
         return list(Path(f"/proc/{self.rebound.pid}/fd").iterdir())
