@@ -360,12 +360,21 @@ ROWS = (
     Row("setsockopt", "ENOPROTOOPT EPERM", "store", (OWN_ERROR,), phase=SETUP),
     Row(
         "bind",
-        "EACCES EADDRINUSE EADDRNOTAVAIL EINVAL ELOOP ENOENT ENOMEM EROFS",
+        "EACCES EADDRNOTAVAIL EINVAL ELOOP ENOENT ENOMEM EROFS",
         "store",
         (OWN_ERROR,),
         phase=SETUP,
     ),
-    Row("listen", "EADDRINUSE EOPNOTSUPP EPERM", "store", (OWN_ERROR,), phase=SETUP),
+    Row("listen", "EOPNOTSUPP EPERM", "store", (OWN_ERROR,), phase=SETUP),
+    # The path may be that of one who was killed: it is tried once more.
+    Row(
+        "bind listen",
+        "EADDRINUSE",
+        "store",
+        (OWN_ERROR,),
+        by_when=((AGAIN, (CARRIES_ON,)),),
+        phase=SETUP,
+    ),
     # Then it is not known where they listen.
     Row("getsockname getsockopt", "ENOBUFS EPERM", "store", phase=SETUP),
     # --- With descriptors to hand over, a run is forked.
@@ -380,20 +389,34 @@ ROWS = (
     Row("shutdown", "EPERM ENOSYS", "store"),
     Row("prlimit64", "EPERM ENOSYS", "store"),
     Row("statx", "EPERM ENOSYS EBADF", "store"),
-    Row("kcmp", "EPERM ENOSYS", "store", whens=MADE_ONCE, beside=("fcntl:error=EINVAL",)),
+    Row(
+        "kcmp",
+        "EPERM ENOSYS",
+        "store",
+        whens=MADE_ONCE,
+        beside=("fcntl:error=EINVAL:when={fcntl}+",),
+    ),
     Row("epoll_ctl", "ENOMEM ENOSPC EPERM EBADF ENOENT", "store", whens=(ONCE, AGAIN)),
     Row("epoll_ctl", "ENOMEM", "store", LATE_STOP, whens=(FOR_GOOD, LATER)),
     Row("poll", "EINTR ENOMEM EPERM", "store"),
     # The threads that close them.
     Row("clone3", "EAGAIN ENOMEM EPERM ENOSYS", "store"),
-    Row("close", "EBADF EINTR EIO ENOSPC", "store", whens=(ONCE, AGAIN, LATER), many_calls=True),
+    Row("close", "EBADF EINTR EIO ENOSPC", "store", whens=(ONCE,)),
     Row("rt_sigprocmask", "EPERM", "store", whens=(ONCE, AGAIN)),
     # --- How many connections wait: sock_diag(7)
     Row("sendto recvfrom", "EPERM ENOBUFS EAGAIN", "store", whens=(ONCE, AGAIN)),
     Row("getsockopt getsockname", "ENOPROTOOPT EPERM", "store"),
     # --- The socket files
     Row("unlink", "EACCES EBUSY EIO ENOENT EPERM EROFS", "store", leaves_socket=True),
-    Row("newfstatat", "EACCES ENOENT ENOMEM", "store", leaves_socket=True),
+    # While no module can be found, the one that forks cannot.
+    Row(
+        "newfstatat",
+        "EACCES ENOENT ENOMEM",
+        "store",
+        LATE_STOP,
+        many_calls=True,
+        leaves_socket=True,
+    ),
     # --- The client
     Row(
         "socket",
