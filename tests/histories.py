@@ -196,7 +196,7 @@ class History:
 
     def _has_none(self) -> bool:
         [fields] = json.loads(self._client("--status", "--json").stdout)
-        return fields["stored"] == 0
+        return bool(fields["stored"] == 0)
 
     def _client(self, *args: str) -> subprocess.CompletedProcess[str]:
         inside = []

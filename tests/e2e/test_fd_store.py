@@ -25,8 +25,8 @@ def storing(start, tmp_path):
         if not fifo.exists():
             os.mkfifo(fifo)
         command = program("storer.py", fifo)
-        options = [*JSON, "-v", "-b0", "--fd-store", 300, *options]
-        return Storing(start(*options, "--", *command, **keywords), fifo)
+        words = [*JSON, "-v", "-b0", "--fd-store", 300, *options, "--", *command]
+        return Storing(start(*words, **keywords), fifo)
 
     return storing
 

@@ -32,8 +32,8 @@ def storing(start, tmp_path):
         fifo = tmp_path / "orders"
         os.mkfifo(fifo)
         command = program("storer.py", fifo)
-        options = [*JSON, "-v", "-b0", "--fd-store", 20, *options]
-        store = Storing(start(*options, "--", *command, **keywords), fifo)
+        words = [*JSON, "-v", "-b0", "--fd-store", 20, *options, "--", *command]
+        store = Storing(start(*words, **keywords), fifo)
         store.do("signal.signal(signal.SIGUSR1, lambda *_: say('heard'))")
         return store
 

@@ -68,11 +68,11 @@ while True:
         if KINDS.get(kind) in held():
             print("held", KINDS[kind], flush=True)
     names = held()
-    for request in list(waiting):
-        kind, unique, node = request
+    for one in list(waiting):
+        kind, unique, node = one
         if KINDS.get(kind) in names:
             continue
-        waiting.remove(request)
+        waiting.remove(one)
         body = answer(kind, node)
         error = -ENOSYS if body is None else 0
         body = body or b""

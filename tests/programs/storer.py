@@ -35,7 +35,7 @@ def say(*words):
 
 def send(message, *fds, credentials=None):
     """Send a message with descriptors to rebound."""
-    ancillary = []
+    ancillary: list[tuple[int, int, object]] = []
     if fds:
         ancillary.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds)))
     if credentials:
