@@ -35,7 +35,7 @@ def say(*words):
 
 def send(message, *fds, credentials=None):
     """Send a message with descriptors to rebound."""
-    ancillary: list[tuple[int, int, object]] = []
+    ancillary: list[tuple[int, int, bytes | array.array[int]]] = []
     if fds:
         ancillary.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds)))
     if credentials:
