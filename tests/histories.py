@@ -60,11 +60,13 @@ class History:
 
     def be_killed(self) -> None:
         """Kill the command from outside."""
+        self.settle()  # what it is told to have kept is kept
         self._command().kill()
         self._restarted()
 
     def restart(self) -> None:
         """Request a restart."""
+        self.settle()
         assert self._client("--restart-now").returncode == 0
         self._restarted()
 

@@ -62,6 +62,7 @@ def live(kind):
 
 def orphan(kind):
     if not os.fork():
+        hang_up(None)  # else the pipes stay with the daemon
         os.setsid()
         if not os.fork():
             live(kind)
@@ -111,7 +112,7 @@ def hang_up(_):
         os.close(readers.pop())
 
 
-readers = []
+readers: list[int] = []
 
 
 def die(name):

@@ -127,7 +127,7 @@ def orders(fifo):
             line = b""
 
 
-kept = []  # what is not to be closed
+kept: list[object] = []  # what is not to be closed
 
 if __name__ == "__main__":
     # Opened for writing, too, so that it never ends.  Out of the way of what was handed over.
