@@ -11,19 +11,21 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
 
-from tests.helpers import JSON, Supervised, eventually, is_running, program, run
+from tests.helpers import DEADLINE, JSON, Supervised, eventually, is_running, program, run
 
 CRASHES = ("exit 1", "exit 255", "kill SIGKILL", "kill SIGSEGV", "kill SIGABRT", "kill SIGUSR1")
 KINDS = ("obedient", "stubborn", "brief", "parent")
 SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGPIPE)
 ENDS = (signal.SIGTERM, signal.SIGINT)
-OPTIONS = (*JSON, "-b0", "--stop-timeout", "1s", "--watchdog", "1h")
+OPTIONS = (*JSON, "-b0", "--stop-timeout", "1s", "--watchdog", "1h", "--fd-store", "40")
+MOST_STORED = 10
 
 
 class History:
@@ -31,11 +33,15 @@ class History:
 
     def __init__(self, directory: Path, wrapper: list[str]) -> None:
         self.restarts = 0
+        self.stored: list[str] = []
+        """The names of what rebound is to keep, in order; what may hang up is not among them."""
         self._words = itertools.count()
+        self._address = str(directory / "api")
         os.mkfifo(directory / "orders")
         self._orders = os.open(directory / "orders", os.O_RDWR | os.O_CLOEXEC)
         self._run_directory = {"REBOUND_RUN_DIR": str(directory / "run")}
-        command = [*OPTIONS, *program("puppet.py", directory)]
+        listen = ["--listen", f"api={self._address}"]
+        command = [*OPTIONS, *listen, *program("puppet.py", directory)]
         env = {**os.environ, **self._run_directory}
         self.rebound = Supervised(directory, command, wrapper, env=env)
         self.rebound.wait_ready()
@@ -54,11 +60,13 @@ class History:
 
     def be_killed(self) -> None:
         """Kill the command from outside."""
+        self.settle()  # what it is told to have kept is kept
         self._command().kill()
         self._restarted()
 
     def restart(self) -> None:
         """Request a restart."""
+        self.settle()
         assert self._client("--restart-now").returncode == 0
         self._restarted()
 
@@ -90,6 +98,37 @@ class History:
         for number in range(count):
             self._order(f"notify STATUS=message {number}")
         self.settle()
+
+    def be_connected(self, count: int, order: str = "") -> None:
+        """Have clients come, and perhaps a crash before they are served; none is refused."""
+        with ExitStack() as stack:
+            clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(count)]
+            for client in clients:
+                client.settimeout(DEADLINE)
+                client.connect(self._address)
+            if order:
+                self.crash(order)
+            self._order(f"accept {count}")
+            assert [client.recv(1) for client in clients] == [b"!"] * count
+
+    def store(self, kind: str) -> None:
+        """Have a descriptor kept; a pipe goes with its reader."""
+        if len(self.stored) >= MOST_STORED:
+            self.forget()
+        name = f"{kind}{next(self._words)}"
+        self._order(f"{kind} {name}")
+        if kind == "store":
+            self.stored.append(name)
+
+    def hang_up(self) -> None:
+        """Have all pipes hang up."""
+        self._order("hang-up -")
+
+    def forget(self) -> None:
+        """Have all that is kept dropped."""
+        for name in self.stored:
+            self._order(f"remove {name}")
+        self.stored.clear()
 
     def ask(self) -> None:
         """Ask for the status; it is what we know."""
@@ -128,8 +167,13 @@ class History:
         assert left == []
 
     def footprint(self) -> tuple[int, int]:
-        """Give rebound's memory in bytes, and the number of its descriptors."""
+        """Give rebound's memory in bytes, and the number of its descriptors with none stored."""
+        self.forget()
+        self.hang_up()
         process = psutil.Process(self.rebound.pid)
+        eventually(self._has_none)
+        eventually(lambda: process.num_threads() == 1)
+        self.settle()
         return process.memory_info().rss, process.num_fds()
 
     # --- Means ------------------------------------------------------------------------
@@ -140,7 +184,10 @@ class History:
     def _restarted(self) -> None:
         self.restarts += 1
         self.rebound.wait_ready(self.restarts + 1)
-        assert self.rebound.lines("ready")[-1].split()[2] == str(self.restarts)
+        _, _, restarts, names = self.rebound.lines("ready")[-1].split()
+        assert restarts == str(self.restarts)
+        kept = [name for name in names.split(":") if not name.startswith("pipe")]
+        assert kept == ["api", *self.stored]
 
     def _command(self) -> psutil.Process:
         session = os.getsid(self.rebound.pid)
@@ -148,6 +195,10 @@ class History:
             lambda: self.rebound.children(lambda child: os.getsid(child.pid) == session)
         )
         return command
+
+    def _has_none(self) -> bool:
+        [fields] = json.loads(self._client("--status", "--json").stdout)
+        return bool(fields["stored"] == 0)
 
     def _client(self, *args: str) -> subprocess.CompletedProcess[str]:
         inside = []

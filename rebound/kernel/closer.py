@@ -55,17 +55,19 @@ class Closer:
     def _start_thread(self) -> bool:
         with self._lock:
             self._threads += 1
+        is_started = True
         try:
             _thread.stack_size(_STACK_SIZE)
             _thread.start_new_thread(self._work, ())
         except (RuntimeError, MemoryError):  # EAGAIN: pids.max of cgroups; a seccomp profile
-            if self._threads == 1:
-                self._work(may_wait=False)
-            else:
-                with self._lock:
-                    self._threads -= 1
-            return False
-        return True
+            is_started = False
+        _block_signals()
+        if not is_started and self._threads == 1:
+            self._work(may_wait=False)
+        elif not is_started:
+            with self._lock:
+                self._threads -= 1
+        return is_started
 
     def wait(self, resume: Callable[[], None]) -> bool:
         """Have the loop call `resume` when few are left; return False if that cannot be had."""
@@ -103,6 +105,8 @@ class Closer:
     # --- In the threads -------------------------------------------------------------------
 
     def _work(self, *, may_wait: bool = True) -> None:
+        if may_wait:
+            _block_signals()
         while True:
             with self._lock:
                 self._wake()
@@ -113,6 +117,20 @@ class Closer:
             if not may_wait:
                 stop_lingering([fd])
             linux.close(fd)
+
+
+def _block_signals() -> None:
+    """Block all signals again: to start a thread, the C library lets its own two through.
+
+    One that is sent to us would not wait for the signalfd, but end us (pthread_create(3) of glibc,
+    signals 32 and 33).
+    """
+    try:
+        from rebound.kernel import libc
+
+        libc.block_all_signals()
+    except (ImportError, OSError):  # a seccomp profile
+        pass
 
 
 def stop_lingering(fds: Iterable[int]) -> None:

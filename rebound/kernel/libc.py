@@ -40,13 +40,16 @@ _libc.sigqueue.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
 _libc.bind.argtypes = _libc.connect.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
 
 _libc.ptrace.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-_libc.syscall.argtypes = (ctypes.c_long,) * 6
 _libc.syscall.restype = ctypes.c_long
 
 _PTRACE_DETACH = 17
 # glibc has no function for the first one, nor old versions for the second.
 _SYS_KCMP = {"x86_64": 312, "aarch64": 272}
 _SYS_STATX = {"x86_64": 332, "aarch64": 291}
+_SYS_RT_SIGPROCMASK = {"x86_64": 14, "aarch64": 135}
+_SIG_BLOCK = 0
+_MOST_ARGUMENTS = 5
+_libc.syscall.argtypes = (ctypes.c_long,) * (1 + _MOST_ARGUMENTS)
 _KCMP_FILE = 0
 _AT_EMPTY_PATH, _AT_STATX_DONT_SYNC = 0x1000, 0x4000
 _STATX_TYPE, _STATX_INO = 0x1, 0x100
@@ -144,6 +147,16 @@ def read_signals(fd: int) -> list[SignalInfo]:
     return _buffer[:count]
 
 
+def block_all_signals() -> None:
+    """Block every signal in the calling thread, also those that the C library keeps for itself.
+
+    Raises `OSError`.
+    """
+    everything = ctypes.c_uint64(2**64 - 1)
+    address, size = ctypes.addressof(everything), ctypes.sizeof(everything)
+    _syscall(_SYS_RT_SIGPROCMASK, _SIG_BLOCK, address, 0, size)
+
+
 def sigqueue(pid: int, signo: int, value: int) -> None:
     """Send a signal with a value.  Raises `OSError` (EAGAIN, EPERM, ESRCH)."""
     if _libc.sigqueue(pid, signo, value):
@@ -181,7 +194,7 @@ def _syscall(numbers: Mapping[str, int], *arguments: int) -> int:
     number = numbers.get(os.uname().machine)
     if number is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    result: int = _libc.syscall(number, *arguments)
+    result: int = _libc.syscall(number, *arguments, *[0] * (_MOST_ARGUMENTS - len(arguments)))
     if result < 0:
         _raise_errno()
     return result

@@ -64,11 +64,11 @@ def is_stale(path: str | bytes) -> bool:
     """Return whether this is the socket of a process that was killed: nobody listens."""
     if not is_socket(path):
         return False
-    from rebound.kernel import libc
-
     try:
+        from rebound.kernel import libc
+
         fd = libc.unix_socket()
-    except OSError:  # EMFILE: we cannot know
+    except (ImportError, OSError):  # EMFILE: we cannot know
         return False
     try:
         libc.connect(fd, path)

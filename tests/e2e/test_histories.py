@@ -53,6 +53,22 @@ class Histories(RuleBasedStateMachine):
     def notify(self, count: int) -> None:
         self.history.notify(count)
 
+    @rule(count=st.integers(1, 20), order=st.sampled_from(["", *CRASHES]))
+    def be_connected(self, count: int, order: str) -> None:
+        self.history.be_connected(count, order)
+
+    @rule(kind=st.sampled_from(["store", "pipe"]))
+    def store(self, kind: str) -> None:
+        self.history.store(kind)
+
+    @rule()
+    def hang_up(self) -> None:
+        self.history.hang_up()
+
+    @rule()
+    def forget(self) -> None:
+        self.history.forget()
+
     @rule(signo=st.sampled_from(ENDS))
     def ask(self, signo: int) -> None:
         self.history.ask()

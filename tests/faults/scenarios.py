@@ -80,6 +80,7 @@ OPTIONS = ["-kG", "--oom-score-adj", "500", "--termination-log", "DIRECTORY/mess
 OPTIONS += [*JSON, "-p", "HUP"]
 HEALTH = ["-v", "--health-cmd", "echo well", "--health-interval", "20ms"]
 LOG_FILE = ["--log-file", "DIRECTORY/log", "--log-reopen", "--rewrite", "HUP:0"]
+HANDED = ["--listen", "[::1]:0", "--listen", "DIRECTORY/socket", "--fd-store", "8"]
 NOTIFIER = ["first[", "asleep", "]", "READY=1", "STATUS=well", "print:ready", "keep:0.05"]
 
 
@@ -262,6 +263,7 @@ SCENARIOS = {
         is_ready,
         wrapper=["env", "REBOUND_RUN_DIR="],
     ),
+    "store": Scenario([*PLAIN, *HANDED, *program("hoarder.py")], is_ready, _ask),
     "status": Scenario([*PLAIN, "sh", "-c", SERVICE], is_ready, _ask),
     "options": Scenario(
         [*PLAIN, *OPTIONS, "sh", "-c", SERVICE],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 # --- Outcomes -----------------------------------------------------------------------------
 
@@ -62,7 +63,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Row:
-    """A call with its errnos in some scenarios; `by_when` tells what comes of it if not `usual`."""
+    """Calls with their errnos in some scenarios; `by_when` tells what comes of it if not `usual`."""
 
     call: str
     errnos: str
@@ -79,23 +80,23 @@ class Row:
     def faults(self) -> Iterator[Fault]:
         """Give each pair in each scenario."""
         by_when = dict(self.by_when)
-        for scenario in self.scenarios.split():
-            for errno in self.errnos.split():
-                for when in self.whens:
-                    if errno == "EINTR" and when in (FOR_GOOD, LATER):
-                        continue  # Python tries again at once (PEP 475): no call fails so for ever
-                    yield Fault(
-                        scenario,
-                        self.call,
-                        errno,
-                        when,
-                        by_when.get(when, self.usual),
-                        self.phase,
-                        self.beside,
-                        self.many_calls,
-                        self.leaves_socket,
-                        self.may_be_spared,
-                    )
+        choices = product(self.scenarios.split(), self.call.split(), self.errnos.split())
+        for scenario, call, errno in choices:
+            for when in self.whens:
+                if errno == "EINTR" and when in (FOR_GOOD, LATER):
+                    continue  # Python tries again at once (PEP 475): no call fails so for ever
+                yield Fault(
+                    scenario,
+                    call,
+                    errno,
+                    when,
+                    by_when.get(when, self.usual),
+                    self.phase,
+                    self.beside,
+                    self.many_calls,
+                    self.leaves_socket,
+                    self.may_be_spared,
+                )
 
 
 MADE_ONCE = (ONCE, FOR_GOOD)
@@ -348,6 +349,74 @@ ROWS = (
     ),
     Row("socket", "EMFILE EACCES ENOMEM", "watchdog", phase=SETUP, whens=(ONCE,)),
     Row("pipe2", "EMFILE ENFILE EINVAL", "health"),
+    # --- Sockets that listen: without one of them nothing is started.
+    Row(
+        "socket",
+        "EACCES EAFNOSUPPORT EMFILE ENFILE ENOBUFS ENOMEM",
+        "store",
+        (OWN_ERROR,),
+        phase=SETUP,
+    ),
+    Row("setsockopt", "ENOPROTOOPT EPERM", "store", (OWN_ERROR,), phase=SETUP),
+    Row(
+        "bind",
+        "EACCES EADDRNOTAVAIL EINVAL ELOOP ENOENT ENOMEM EROFS",
+        "store",
+        (OWN_ERROR,),
+        phase=SETUP,
+    ),
+    Row("listen", "EOPNOTSUPP EPERM", "store", (OWN_ERROR,), phase=SETUP),
+    # The path may be that of one who was killed: it is tried once more.
+    Row(
+        "bind listen",
+        "EADDRINUSE",
+        "store",
+        (OWN_ERROR,),
+        by_when=((AGAIN, (CARRIES_ON,)),),
+        phase=SETUP,
+    ),
+    # Then it is not known where they listen.
+    Row("getsockname getsockopt", "ENOBUFS EPERM", "store", phase=SETUP),
+    # --- With descriptors to hand over, a run is forked.
+    Row("clone", "EAGAIN ENOMEM EPERM ENOSYS", "store", by_when=NEVER_STARTS),
+    Row("pipe2", "EMFILE ENFILE EPERM", "store", by_when=NEVER_STARTS),
+    Row("read", "EINTR EIO ENOMEM", "store", LATE_STOP, many_calls=True),
+    Row("ioctl fcntl", "EINVAL EPERM", "store"),
+    # --- Messages with descriptors.  What is not known to hang up is kept.
+    Row("socket", "EACCES EMFILE ENFILE ENOBUFS ENOMEM", "store", by_when=NEVER_STARTS),
+    Row("setsockopt", "ENOPROTOOPT", "store", by_when=NEVER_STARTS),
+    Row("recvmsg", "EAGAIN EINTR ENOMEM ECONNREFUSED", "store", whens=(ONCE, AGAIN)),
+    Row("shutdown", "EPERM ENOSYS", "store"),
+    Row("prlimit64", "EPERM ENOSYS", "store"),
+    Row("statx", "EPERM ENOSYS EBADF", "store"),
+    Row(
+        "kcmp",
+        "EPERM ENOSYS",
+        "store",
+        whens=MADE_ONCE,
+        beside=("fcntl:error=EINVAL:when={fcntl}+",),
+    ),
+    Row("epoll_ctl", "ENOMEM ENOSPC EPERM EBADF ENOENT", "store", whens=(ONCE, AGAIN)),
+    Row("epoll_ctl", "ENOMEM", "store", LATE_STOP, whens=(FOR_GOOD, LATER)),
+    Row("poll", "EINTR ENOMEM EPERM", "store"),
+    # The threads that close them.
+    Row("clone3", "EAGAIN ENOMEM EPERM ENOSYS", "store"),
+    Row("close", "EBADF EINTR EIO ENOSPC", "store", whens=(ONCE,)),
+    Row("rt_sigprocmask", "EPERM", "store", whens=(ONCE, AGAIN)),
+    # --- How many connections wait: sock_diag(7)
+    Row("sendto recvfrom", "EPERM ENOBUFS EAGAIN", "store", whens=(ONCE, AGAIN)),
+    Row("getsockopt getsockname", "ENOPROTOOPT EPERM", "store"),
+    # --- The socket files
+    Row("unlink", "EACCES EBUSY EIO ENOENT EPERM EROFS", "store", leaves_socket=True),
+    # While no module can be found, the one that forks cannot.
+    Row(
+        "newfstatat",
+        "EACCES ENOENT ENOMEM",
+        "store",
+        LATE_STOP,
+        many_calls=True,
+        leaves_socket=True,
+    ),
     # --- The client
     Row(
         "socket",

@@ -78,11 +78,12 @@ def test_a_call_that_a_profile_refuses(name):
     assert not result.problems, result.log
 
 
-def test_no_call_is_left_out(start, tmp_path):
+@pytest.mark.parametrize("scenario", ["options", "store"])
+def test_no_call_is_left_out(start, tmp_path, scenario):
     """Neither of rebound nor of Python or the C library, from the launcher on to the end."""
     traces = [tmp_path / "supervisor", tmp_path / "client"]
     strace = [["strace", "-f", "-qq", "--signal=none", "-o", trace] for trace in traces]
-    options = [word.replace("DIRECTORY", str(tmp_path)) for word in denied.OPTIONS]
+    options = [word.replace("DIRECTORY", str(tmp_path)) for word in denied.SCENARIOS[scenario][1]]
     rebound = start(*denied.USUAL, *options, denied.witness(), wrapper=strace[0])
     rebound.wait_ready()
     rebound.wait_until(lambda: run("--status", wrapper=strace[1]).returncode in (0, 1))
@@ -90,5 +91,5 @@ def test_no_call_is_left_out(start, tmp_path):
     assert rebound.wait() == 143
     text = "".join(trace.read_text() for trace in traces)
     made = set(re.findall(r"^\d+ +(\w+)\(", text, re.MULTILINE))
-    of_the_command = {"pause", "rt_sigsuspend"}
+    of_the_command = {"pause", "pipe", "rt_sigsuspend"}
     assert made - of_the_command <= set(denied.CALLS.split())

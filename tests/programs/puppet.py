@@ -8,6 +8,11 @@ Orders come as lines through the FIFO DIRECTORY/orders, what happens goes to std
     kill SIGNAL     die of it
     orphan KIND     leave a daemon behind; says `orphan PID KIND`
     notify MESSAGE  send it to $NOTIFY_SOCKET
+    accept COUNT    accept so many connections at the socket handed over, send each a byte
+    store NAME      have rebound keep a file in memory of that name
+    pipe NAME       have it keep the writing end of a pipe
+    hang-up WORD    close the reading ends of all pipes
+    remove NAME     have it drop what has that name
     say WORD        say `said WORD`
 
 Each signal but a few is said as `signal NUMBER VALUE`; TERM and INT end it with status 0.  The
@@ -57,6 +62,7 @@ def live(kind):
 
 def orphan(kind):
     if not os.fork():
+        hang_up(None)  # else the pipes stay with the daemon
         os.setsid()
         if not os.fork():
             live(kind)
@@ -74,6 +80,41 @@ def notify(message):
                 pass
 
 
+def send(message, *fds):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
+        socket.send_fds(sender, [message.encode()], fds)
+
+
+def accept(count):
+    listener = socket.socket(fileno=os.dup(3))
+    for _ in range(int(count)):
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"!")
+
+
+def store(name):
+    fd = os.memfd_create(name)
+    send(f"FDSTORE=1\nFDNAME={name}", fd)
+    os.close(fd)
+
+
+def store_pipe(name):
+    reader, writer = os.pipe()
+    readers.append(reader)
+    send(f"FDSTORE=1\nFDNAME={name}", writer)
+    os.close(writer)
+
+
+def hang_up(_):
+    while readers:
+        os.close(readers.pop())
+
+
+readers: list[int] = []
+
+
 def die(name):
     signo = getattr(signal, name)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signo})
@@ -84,7 +125,8 @@ signal.pthread_sigmask(signal.SIG_BLOCK, EVERYTHING)
 # Opened for writing, too, so that it never ends.
 with open(os.open(os.path.join(sys.argv[1], "orders"), os.O_RDWR), "rb", buffering=0) as orders:
     threading.Thread(target=listen, daemon=True).start()
-    say("ready", os.getpid(), os.environ["REBOUND_RESTARTS"])
+    names = os.environ.get("LISTEN_FDNAMES", "-")
+    say("ready", os.getpid(), os.environ["REBOUND_RESTARTS"], names)
     line = b""
     while True:
         line += orders.read(1)
@@ -96,5 +138,10 @@ with open(os.open(os.path.join(sys.argv[1], "orders"), os.O_RDWR), "rb", bufferi
                 "kill": die,
                 "orphan": orphan,
                 "notify": notify,
+                "accept": accept,
+                "store": store,
+                "pipe": store_pipe,
+                "hang-up": hang_up,
+                "remove": lambda name: send(f"FDSTOREREMOVE=1\nFDNAME={name}"),
                 "say": lambda word: say("said", word),
             }[order](word)

@@ -42,7 +42,7 @@ EPISODES = 0.02
 EPISODE = 12
 """How many things happen to one of the others."""
 
-ADVERSARIES = "tests/e2e/test_adversaries.py"
+ADVERSARIES = ("tests/e2e/test_adversaries.py", "tests/e2e/test_fd_store_hostile.py")
 
 
 def happen(history: History, chance: random.Random) -> str:
@@ -56,6 +56,11 @@ def happen(history: History, chance: random.Random) -> str:
         (3, "queued signals", lambda: history.be_sent_values(chance.randint(1, 200))),
         (2, "notifications", lambda: history.notify(chance.randint(1, 100))),
         (1, "status", history.ask),
+        (3, "connections", lambda: history.be_connected(chance.randint(1, 50))),
+        (2, "connections over a crash", lambda: history.be_connected(9, chance.choice(CRASHES))),
+        (3, "store", lambda: history.store(chance.choice(("store", "pipe")))),
+        (1, "hang-up", history.hang_up),
+        (1, "removal", history.forget),
     ]
     weights = [weight for weight, _, _ in happenings]
     [(_, name, happening)] = chance.choices(happenings, weights)
@@ -69,7 +74,7 @@ class Soak:
     def __init__(self, seconds: float, seed: int) -> None:
         self._chance = random.Random(seed)
         self._until = time.monotonic() + seconds
-        self._adversaries = _collect(ADVERSARIES)
+        self._adversaries = [test for file in ADVERSARIES for test in _collect(file)]
         self._faults = table.faults()
         self.counts: Counter[str] = Counter()
         self.figures: list[tuple[float, int, int, int]] = []  # (s, restarts, bytes, descriptors)

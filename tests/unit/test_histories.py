@@ -33,6 +33,7 @@ CONFIGS = st.fixed_dictionaries(
         "reset_after": st.sampled_from([0.0, 5.0]),
         "stop_timeout": st.sampled_from([0.0, 3.0]),
         "watchdog": st.sampled_from([2.0]),
+        "fd_store": st.just(5),
         "health_command": st.just("check"),
         "health_retries": st.integers(1, 2),
         "notify": st.booleans(),
@@ -78,6 +79,8 @@ class World(RuleBasedStateMachine):
         self.filters = False  # whether those adopted are of the command's session
         self.may_be_left = False  # the command, since it could not be signalled or killed
         self.start = start
+        self.service.holds_descriptors = bool(self.config.fd_store)
+        self.released = False  # what is held for further runs
         self.step(events.Begin())
 
     # --- What the service wants done --------------------------------------------------
@@ -95,6 +98,7 @@ class World(RuleBasedStateMachine):
         if isinstance(action, events.Start):
             assert not self.command, "one command at most"
             assert not self.stop_requested, "no start after a stop"
+            assert not self.released, "each run gets what is held"
             return self.started()
         if isinstance(action, events.SignalCommand):
             assert self.command, "signals go to a command that runs"
@@ -108,6 +112,9 @@ class World(RuleBasedStateMachine):
         elif isinstance(action, watchevents.CheckHealth):
             assert not self.checking, "one check at most"
             self.checking = True
+        elif isinstance(action, events.ReleaseDescriptors):
+            assert not self.released, "once"
+            self.released = True
         elif isinstance(action, events.RestartAnswered):
             assert self.awaits_restart, "an answer has its question"
             self.awaits_restart = False
@@ -198,13 +205,13 @@ class World(RuleBasedStateMachine):
         self.adopted -= 1
         self.step(events.ChildrenReaped())
 
-    @precondition(lambda self: self.command and self.config.watchdog)
+    @precondition(lambda self: self.command and (self.config.watchdog or self.config.fd_store))
     @rule(message=MESSAGES)
     def notified(self, message: Message) -> None:
         """Hear from the command."""
         self.step(watchevents.Notified(message))
 
-    @precondition(lambda self: self.command and self.config.watchdog)
+    @precondition(lambda self: self.command and (self.config.watchdog or self.config.fd_store))
     @rule(count=st.sampled_from([1, 100_000]))
     def notified_by_strangers(self, count: int) -> None:
         """Hear from those who have nothing to say."""
@@ -251,6 +258,15 @@ class World(RuleBasedStateMachine):
         assert self.command or state not in with_command
         left = self.may_be_left and state in {states.DRAINING, states.ENDED}
         assert not self.command or state in {*with_command, states.KILLING} or left
+
+    @invariant()
+    def descriptors_are_held_until_the_end_begins(self) -> None:
+        """No client is refused before, and none waits for nobody afterwards."""
+        if not hasattr(self, "service"):
+            return
+        state = self.service.state
+        has_begun = state in {states.STOPPING, states.DRAINING, states.KILLING, states.ENDED}
+        assert self.released == (has_begun and bool(self.config.fd_store))
 
     @invariant()
     def delays_have_bounds(self) -> None:
