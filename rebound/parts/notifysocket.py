@@ -6,13 +6,13 @@ import _socket
 import errno
 import os
 import sys
-import time
 
 from rebound.core import events, notify, watchevents
 from rebound.core.part import Part
 from rebound.core.record import Record
 from rebound.kernel import linux, processes, socketfile
 from rebound.kernel.closer import stop_lingering
+from rebound.parts.notifyaddress import bind_abstract, bind_in, remove_leftovers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,12 +36,6 @@ _MOST_FDS = 253
 """The most descriptors in a message (unix(7), SCM_RIGHTS)."""
 
 _ROOM = _socket.CMSG_SPACE(_UCRED_SIZE) + _socket.CMSG_SPACE(_MOST_FDS * _FD_SIZE)
-
-_SUFFIX = b".notify"
-_MOST_LEFTOVERS = 100
-"""The most names that are tried: the owner of the directory may have filled it."""
-
-_S_IXOTH = 0o001  # inode(7)
 
 
 class Received(Record):
@@ -111,7 +105,7 @@ class NotifySocket(Part):
     def started(self) -> None:
         """Remove the sockets of rebounds that were killed."""
         if self._path:
-            _remove_leftovers(os.path.dirname(self._path))
+            remove_leftovers(os.path.dirname(self._path))
 
     def gone(self) -> None:
         """Close the run's socket.
@@ -143,10 +137,10 @@ class NotifySocket(Part):
         # Set it before the socket has a name, so that no message comes without credentials.
         self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
         try:
-            address = self._path = _bind_in(self._directory, self._socket)
+            address = self._path = bind_in(self._directory, self._socket)
         except (OSError, ValueError) as error:  # ValueError: the path cannot be encoded
             self._say_why_abstract(error)
-            address = _bind_abstract(self._socket)
+            address = bind_abstract(self._socket)
         self._loop.watch(self._socket.fileno(), self._take_messages)
         environment[b"NOTIFY_SOCKET"] = address
         # What is set already is our own service manager's.
@@ -247,69 +241,3 @@ class NotifySocket(Part):
         pid, uid = message.pid, message.uid
         ours = processes.is_root_or_us(uid) or pid == self._command
         return bool(pid) and (ours or processes.runs_as(self._command, uid))
-
-
-def _bind_abstract(socket: _socket.socket) -> bytes:
-    socket.bind("")
-    name: bytes = socket.getsockname()
-    return b"@" + name[1:]
-
-
-def _bind_in(directory: str, socket: _socket.socket) -> bytes:
-    """Bind the socket to a new path, to which every user may send; return the path.
-
-    Raises `OSError`: EACCES, EROFS, ENOSPC; without an errno for a path that is too long
-    (108 bytes with the NUL, unix(7)).
-    """
-    if not directory:
-        raise OSError("no run directory")
-    # Absolute, as sd_notify(3) wants it, and without a link that leads through other directories.
-    real = os.path.realpath(os.fsencode(directory))
-    # An earlier rebound whose daemons live on may have had our pid, but not at this time.
-    name = b"%d-%x%s" % (os.getpid(), time.monotonic_ns(), _SUFFIX)
-    path, unfinished = os.path.join(real, name), os.path.join(real, b"." + name)
-    mask = os.umask(0o022)  # we have one thread: no other one sees it
-    try:
-        if not os.path.isdir(real):
-            linux.make_directory(real)
-        # If we are root, the command may become another user, and only the command knows
-        # which one.  A sender needs search permission on the whole path.
-        if os.geteuid() == 0 and not _is_open_to_all(real):
-            raise OSError(f"another user than root could not reach {directory}")
-        os.umask(0o111)  # a sender needs write permission: rw-rw-rw- from the beginning
-        socket.bind(unfinished)
-    finally:
-        os.umask(mask)
-    try:
-        # bind(2) makes the file before the socket answers there.  Under the final name, which
-        # `remove_leftovers` looks for, it always answers.
-        os.rename(unfinished, path)
-    except OSError:  # ENOSPC, EIO: the first name works as well
-        return unfinished
-    return path
-
-
-def _is_open_to_all(directory: bytes) -> bool:
-    """Return whether every user may search this absolute directory and those above it."""
-    while os.stat(directory).st_mode & _S_IXOTH:
-        above = os.path.dirname(directory)
-        if above == directory:
-            return True
-        directory = above
-    return False
-
-
-def _is_name(name: bytes) -> bool:
-    pid, hyphen, made_at = name.removesuffix(_SUFFIX).partition(b"-")
-    return name.endswith(_SUFFIX) and bool(hyphen) and pid.isdigit() and made_at.isalnum()
-
-
-def _remove_leftovers(directory: bytes) -> None:
-    try:
-        names = [name for name in os.listdir(directory) if _is_name(name)]
-    except OSError:  # EMFILE, ENFILE, ENOMEM; EACCES
-        return
-    for name in names[:_MOST_LEFTOVERS]:
-        path = os.path.join(directory, name)
-        if socketfile.is_stale(path):
-            socketfile.remove(path)
