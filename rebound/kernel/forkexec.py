@@ -89,8 +89,8 @@ class Forker:
             pid = os.fork()
             if not pid:
                 # This must never return, whatever happens: it would be a second rebound.
+                step = "sigaction"
                 try:
-                    step = "sigaction"
                     linux.reset_signals(self._defaults)
                     if own_group:
                         step = "setpgid"
