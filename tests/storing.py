@@ -21,9 +21,9 @@ class Storing:
         if os.environ["REBOUND_RUN_DIR"] and rebound.pid == rebound.popen.pid:
             # Then all that rebound opens for itself is open.
             eventually(lambda: run("--status", rebound.pid).returncode in (0, 1))
-            # And the client's connection is closed again.
-            self.do("barrier()")
-            self.do("barrier()")
+        # And the client's connection is closed again.
+        self.do("barrier()")
+        self.do("barrier()")
 
     @property
     def runs(self) -> list[dict[str, Any]]:

@@ -324,7 +324,7 @@ def test_a_file_whose_server_does_not_let_it_be_closed(storing, slow, how):
             store.do_all("send('FDSTOREREMOVE=1\\nFDNAME=way')", "barrier()")
             assert store.do("read_all(r)") == 0
             assert is_responsive(store)
-            assert store.threads() == 2
+            eventually(lambda: store.threads() == 2)
     finally:
         slow.hold()
     if how != "at the stop":
