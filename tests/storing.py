@@ -76,13 +76,10 @@ class Storing:
         """How many threads rebound has."""
         return len(os.listdir(f"/proc/{self.rebound.pid}/task"))
 
-    def blocked(self) -> set[int]:
-        """The signals that each of its threads blocks."""
-        masks = [
-            (task / "status").read_text().partition("SigBlk:")[2].split()[0]
-            for task in Path(f"/proc/{self.rebound.pid}/task").iterdir()
-        ]
-        return {int(mask, 16) for mask in masks}
+    def blocked(self) -> int:
+        """The signals that rebound's first thread blocks."""
+        status = Path(f"/proc/{self.rebound.pid}/status").read_text()
+        return int(status.partition("SigBlk:")[2].split()[0], 16)
 
     def _paths(self) -> list[Path]:
         return list(Path(f"/proc/{self.rebound.pid}/fd").iterdir())

@@ -60,8 +60,7 @@ def is_clean(store, count):
     assert store.settled_at(count)
     assert eventually(lambda: store.threads() == 1)
     # A thread's start lets some signals through, which would end rebound.
-    [blocked] = store.blocked()
-    return blocked == UNBLOCKABLE ^ 2**64 - 1
+    return eventually(lambda: store.blocked() == UNBLOCKABLE ^ 2**64 - 1)
 
 
 # --- Floods -------------------------------------------------------------------------------
