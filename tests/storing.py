@@ -21,9 +21,9 @@ class Storing:
         if os.environ["REBOUND_RUN_DIR"] and rebound.pid == rebound.popen.pid:
             # Then all that rebound opens for itself is open.
             eventually(lambda: run("--status", rebound.pid).returncode in (0, 1))
-            # And the client's connection is closed again.
-            self.do("barrier()")
-            self.do("barrier()")
+        # And the client's connection is closed again.
+        self.do("barrier()")
+        self.do("barrier()")
 
     @property
     def runs(self) -> list[dict[str, Any]]:
@@ -76,13 +76,10 @@ class Storing:
         """How many threads rebound has."""
         return len(os.listdir(f"/proc/{self.rebound.pid}/task"))
 
-    def blocked(self) -> set[int]:
-        """The signals that each of its threads blocks."""
-        masks = [
-            (task / "status").read_text().partition("SigBlk:")[2].split()[0]
-            for task in Path(f"/proc/{self.rebound.pid}/task").iterdir()
-        ]
-        return {int(mask, 16) for mask in masks}
+    def blocked(self) -> int:
+        """The signals that rebound's first thread blocks."""
+        status = Path(f"/proc/{self.rebound.pid}/status").read_text()
+        return int(status.partition("SigBlk:")[2].split()[0], 16)
 
     def _paths(self) -> list[Path]:
         return list(Path(f"/proc/{self.rebound.pid}/fd").iterdir())
