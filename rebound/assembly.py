@@ -129,6 +129,7 @@ def _messages(
     config, loop, log = context.config, context.loop, context.log
     closer, store = Closer(loop), None
     if config.fd_store:
+        from rebound.kernel import forkexec  # noqa: F401  later there may be no descriptor for it
         from rebound.parts.fdstore import FdStore
 
         has_store = context.environment.get(b"FDSTORE", b"0") != b"0"

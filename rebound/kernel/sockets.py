@@ -6,7 +6,7 @@ import _socket
 import errno
 import os
 
-from rebound.kernel import linux
+from rebound.kernel import linux, socketfile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ def listen(address: Address) -> int:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-    from rebound.kernel import socketfile
-
     socketfile.remove_if_stale(address.where)
     return _open(address, _socket.AF_UNIX, path)
 
@@ -49,6 +47,7 @@ def listen(address: Address) -> int:
 def _open(address: Address, family: int, where: tuple[str, int] | bytes) -> int:
     kind = _socket.SOCK_DGRAM if address.is_datagram else _socket.SOCK_STREAM
     socket = _socket.socket(family, kind | _socket.SOCK_CLOEXEC)
+    has_file = False
     try:
         if family == _socket.AF_INET6:
             only = address.family == "ipv6"
@@ -57,12 +56,15 @@ def _open(address: Address, family: int, where: tuple[str, int] | bytes) -> int:
             # Connections of an earlier process may still be in TIME_WAIT (tcp(7)).
             socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
         socket.bind(where)
+        has_file = address.family == "path"
         if not address.is_datagram:
             socket.listen(BACKLOG)
         return socket.detach()
     finally:
-        if socket.fileno() >= 0:
+        if socket.fileno() >= 0:  # it failed
             linux.close(socket.detach())
+            if has_file:
+                socketfile.remove(address.where)
 
 
 def is_listener(fd: int) -> bool:

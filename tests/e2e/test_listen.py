@@ -426,6 +426,13 @@ def test_a_bad_address_is_one(address):
         assert result.stderr.count("\n") == 1
 
 
+def test_a_socket_that_cannot_listen_leaves_no_file(directory):
+    path = directory / "s"
+    result = run("--listen", path, "echo", "started", wrapper=denied("listen:EACCES"))
+    assert (result.returncode, result.stdout) == (125, "")
+    assert not path.exists()
+
+
 def test_a_command_that_is_not_there_leaves_no_socket(directory):
     path = directory / "s"
     result = run("--listen", path, "no-such-command")
