@@ -91,7 +91,8 @@ def make_image(directory: Path, image: Path, size: str) -> None:
 def disks(*images: Path) -> list[str]:
     """Return the options for disks, /dev/nvme0n1 and so on; what is written there is dropped.
 
-    Debian's kernels have drivers for them, and for ext4, and need no initrd.
+    Debian's kernels have drivers for them, and for ext4, and need no initrd.  They probe them
+    asynchronously: rarely, of two disks the second one is the first.
     """
     options = []
     for number, image in enumerate(images):
