@@ -201,3 +201,14 @@ def kernels(session: nox.Session) -> None:
     Needs an apt that knows Debian's mirror, cpio, gcc and qemu; keeps the kernels in ~/.cache.
     """
     session.run("python", "-m", "tests.kernels", *session.posargs)
+
+
+@nox.session
+def machine(session: nox.Session) -> None:
+    """Boot a whole Debian 13 in qemu, and try rebound below systemd and podman; --renew, --help.
+
+    As root; needs an apt that knows Debian's mirror, mmdebstrap, podman, qemu and what builds the
+    one file; keeps the disk in ~/.cache.
+    """
+    install(session, "test")
+    session.run("python", "-m", "tests.machine", *session.posargs)

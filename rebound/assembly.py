@@ -88,13 +88,14 @@ def before_the_first_start(context: Context) -> Iterator[Part]:
 
 
 def _manager(context: Context) -> Manager | None:
-    from rebound.parts.manager import Manager
+    from rebound.parts.manager import Manager, keep_alive_interval
 
     address = context.environment.get(b"NOTIFY_SOCKET")
     if not address:
         return None  # no error, as for sd_notify(3): there is no manager to tell
+    keep_alive = keep_alive_interval(context.environment, os.getpid())
     try:
-        return Manager(address, context.loop, context.log)
+        return Manager(address, context.loop, context.log, keep_alive)
     except OSError as error:
         text = f"no service manager at $NOTIFY_SOCKET: {error.strerror or error}"
         context.log.write("error", "error", text)

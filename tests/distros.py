@@ -94,12 +94,17 @@ def mirror(label: str = "Debian") -> str:
 
 def make_root(name: str, archive: Path) -> None:
     """Have mmdebstrap make a root directory, as an archive."""
-    dump = ask("apt-config", "dump", "--format", '%f "%v";%n', "Acquire")
-    options = [f"--aptopt={setting}" for setting in dump if ACQUIRE.match(setting)]
     # As in Docker's images: packages' services are not started.
     policy = 'printf "#!/bin/sh\\nexit 101\\n" >"$1/usr/sbin/policy-rc.d"'
-    options += [f'--customize-hook={policy}; chmod 755 "$1/usr/sbin/policy-rc.d"']
-    command = ["mmdebstrap", "--variant=minbase", "--include=python3,python3-pip", *options]
+    hook = f'--customize-hook={policy}; chmod 755 "$1/usr/sbin/policy-rc.d"'
+    run_mmdebstrap(name, archive, "--include=python3,python3-pip", hook)
+
+
+def run_mmdebstrap(name: str, archive: Path, *options: str) -> None:
+    """Make a root directory of a release, as an archive.  Raises `Failed`."""
+    dump = ask("apt-config", "dump", "--format", '%f "%v";%n', "Acquire")
+    settings = [f"--aptopt={setting}" for setting in dump if ACQUIRE.match(setting)]
+    command = ["mmdebstrap", "--variant=minbase", *options, *settings]
     try:
         made = subprocess.run(
             [*command, name, archive, mirror()], capture_output=True, text=True, check=False

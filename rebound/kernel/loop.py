@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from rebound.core import signals
 from rebound.core.record import Record
 from rebound.kernel import linux
@@ -64,6 +66,8 @@ class Loop:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._watched: dict[int, tuple[Callable[[], None], int]] = {}
+        self._repeated: Callable[[], None] | None = None
+        self._interval = self._due = 0.0
         self._epoll: select.epoll | None = None
         self._signalfd = -1
         self._complained = False
@@ -99,6 +103,14 @@ class Loop:
         self.forget(fd)
         linux.close(fd)
 
+    def repeat(self, handler: Callable[[], None], seconds: float) -> None:
+        """Have `wait` return `handler` again and again, after so many seconds each.
+
+        There is one such handler.  If the loop has not turned for longer, it is due once.
+        """
+        self._repeated, self._interval = handler, seconds
+        self._due = time.monotonic() + seconds
+
     def wait(self, timeout: float | None) -> tuple[Sequence[Signal], Sequence[Callable[[], None]]]:
         """Wait until something happens; return (signals in their order, handlers to call).
 
@@ -106,6 +118,17 @@ class Loop:
         may find nothing to do: an earlier one may have closed its descriptor; and without an
         epoll all handlers are returned.
         """
+        if self._repeated is None:
+            return self._wait(timeout)
+        left = self._due - time.monotonic()
+        received, ready = self._wait(left if timeout is None else min(timeout, left))
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + self._interval
+            ready = [*ready, self._repeated]
+        return received, ready
+
+    def _wait(self, timeout: float | None) -> tuple[Sequence[Signal], Sequence[Callable[[], None]]]:
         if timeout is not None:
             timeout = min(max(timeout, 0.0), _LONGEST_WAIT)
         epoll = self._epoll or self._open()

@@ -12,19 +12,25 @@ from rebound.kernel.loop import WRITABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rebound.kernel.log import Log
     from rebound.kernel.loop import Loop
+
+_LARGEST = 2**64
+"""Microseconds: systemd's "infinity" is one less."""
 
 
 class Manager(Part):
     """Sends sd_notify(3) messages to `address`, the value of NOTIFY_SOCKET.
 
-    If a message cannot be sent at once, the last one of each kind is kept: READY=1 must not
+    With `keep_alive` it sends a keep-alive so often, in seconds, as long as the loop turns; 0 is
+    never.  If a message cannot be sent at once, the last one of each kind is kept: READY=1 must not
     get lost.  So is what its descriptor store is to keep.  Raises `OSError` if the address cannot
     be reached.
     """
 
-    def __init__(self, address: bytes, loop: Loop, log: Log) -> None:
+    def __init__(self, address: bytes, loop: Loop, log: Log, keep_alive: float = 0.0) -> None:
         if not address.startswith((b"@", b"/")):
             raise OSError("neither a path nor @name")
         self.actions = {TellManager: self.tell}
@@ -40,6 +46,8 @@ class Manager(Part):
         except OSError:
             self._socket.close()
             raise
+        if keep_alive:
+            loop.repeat(lambda: self.tell(TellManager("WATCHDOG=1")), keep_alive)
 
     def tell(self, action: TellManager) -> None:
         """Send assignments, one a line."""
@@ -102,3 +110,16 @@ class Manager(Part):
                 self._is_waiting = True
             except OSError:  # ENOMEM, ENOSPC: the next message tries again
                 pass
+
+
+def keep_alive_interval(environment: Mapping[bytes, bytes], pid: int) -> float:
+    """Return how often process `pid` has to send keep-alives, in seconds; 0 if it has not.
+
+    Half of the time that the manager waits, as sd_watchdog_enabled(3) recommends.
+    """
+    text = environment.get(b"WATCHDOG_USEC", b"")
+    if environment.get(b"WATCHDOG_PID", b"%d" % pid) != b"%d" % pid:
+        return 0.0
+    if not text.isdigit() or len(text) > len(str(_LARGEST)) or int(text) >= _LARGEST - 1:
+        return 0.0
+    return int(text) / 2e6

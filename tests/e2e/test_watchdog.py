@@ -349,6 +349,31 @@ def test_the_manager_is_told_at_once_of_a_command_without_the_protocol(start, ma
     until(listener, "STOPPING=1")
 
 
+def test_the_manager_gets_keep_alives_if_it_wants_them(start, manager):
+    """Half of the time before they are due, until the end; the drain is part of it."""
+    listener, address = manager
+    env = {**os.environ, "NOTIFY_SOCKET": address, "WATCHDOG_USEC": "200000"}
+    ignoring = "trap '' TERM; while :; do sleep 1000; done"
+    command = ("sh", "-c", f'(exec setsid sh -c "$0" &) ; echo ready; {ignoring}', ignoring)
+    rebound = start("--notify", "--stop-timeout", "100s", *command, env=env)
+    rebound.wait_ready()
+    for _ in range(3):
+        until(listener, "WATCHDOG=1")
+    rebound.send(signal.SIGTERM)
+    until(listener, "STOPPING=1")
+    for _ in range(3):
+        until(listener, "WATCHDOG=1")
+
+
+@pytest.mark.parametrize("pid", ["1", ""], ids=["another's", "nobody's"])
+def test_keep_alives_that_others_have_to_send_are_left_to_them(start, manager, pid):
+    listener, address = manager
+    wanted = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": pid}
+    rebound = start("--notify", "sh", "-c", "exec sleep 0.3", env={**os.environ, **wanted})
+    assert rebound.wait() == 0
+    assert "WATCHDOG=1" not in until(listener, "STOPPING=1")
+
+
 def test_a_manager_that_has_gone_is_no_reason_to_stay(start, manager):
     listener, address = manager
     env = {**os.environ, "NOTIFY_SOCKET": address}

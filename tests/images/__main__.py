@@ -1,41 +1,9 @@
-"""Builds the images under test, where no registry can be reached on stand-ins for their bases.
-
-A stand-in never bears the name of what it stands for: just these builds are told to take it.
-"""
+"""Builds the images under test."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-from pathlib import Path
-
-from tests.helpers import REPOSITORY
-from tests.images.engine import ENGINE, engine
-
-PULL_TIMEOUT = 120.0
-"""Seconds; a network may swallow what it does not let through."""
-
-MMDEBSTRAP = {
-    # As slim as debian:bookworm-slim: no documentation but the licences.
-    "debian": (
-        "--variant=minbase",
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-        "--dpkgopt=path-exclude=/usr/share/locale/*",
-        "--dpkgopt=path-exclude=/usr/share/man/*",
-    ),
-    # As Alpine: musl is the only C library, and busybox all the commands.
-    "alpine": (
-        "--variant=extract",
-        "--include=busybox-static,musl",
-        '--extract-hook=chroot "$1" /bin/busybox --install -s',
-    ),
-}
-"""How to make the stand-ins, of Debian's packages."""
-
-STAND_INS = {"DEBIAN": "debian", "DEBIAN_SLIM": "debian", "ALPINE": "alpine"}
-"""For which build argument of the Dockerfiles which one stands in."""
+from tests.images.build import STAND_INS, Builder
+from tests.images.engine import engine
 
 COPIED = """
 FROM {rebound} AS rebound
@@ -46,65 +14,16 @@ ENTRYPOINT ["rebound"]
 """What the README tells to write."""
 
 
-def run(*command: str, **options: object) -> bool:
-    """Whether a command succeeded; if not, it has said why."""
-    return not subprocess.run(command, stdout=subprocess.DEVNULL, **options).returncode  # type: ignore[call-overload]
-
-
-def bases(dockerfile: str) -> dict[str, str]:
-    """Return the build arguments of a Dockerfile, and the bases that they are by default."""
-    return dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, re.MULTILINE))
-
-
-def is_available(image: str) -> bool:
-    """Whether an image is here, or can be pulled."""
-    if run(ENGINE, "image", "inspect", image, stderr=subprocess.DEVNULL):
-        return True
-    try:
-        return run(ENGINE, "pull", f"docker.io/library/{image}", timeout=PULL_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        return False
-
-
-def stand_in(name: str) -> str:
-    """Make a stand-in, unless there is one; give its name."""
-    image = f"localhost/rebound-stand-in:{name}"
-    if not run(ENGINE, "image", "inspect", image, stderr=subprocess.DEVNULL):
-        command = ["mmdebstrap", "--quiet", *MMDEBSTRAP[name], "bookworm", "-"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as root:
-            engine("import", "-", image, stdin=root.stdout)
-        if root.returncode:
-            engine("rmi", image)
-            raise subprocess.CalledProcessError(root.returncode, command)
-    return image
-
-
 def main() -> None:
-    """Build all, each on top of what was built before."""
-    os.chdir(REPOSITORY)
-    dockerfiles = {
-        path.parent.name: path.read_text() for path in Path("images").glob("*/Dockerfile")
-    }
-    images = {name: base for text in dockerfiles.values() for name, base in bases(text).items()}
-    for argument, base in images.items():
-        if not is_available(base):
-            images[argument] = stand_in(STAND_INS[argument])
-            print(f"{base} cannot be pulled; made with mmdebstrap, {images[argument]} stands in")
-
-    def build(image: str, dockerfile: str, text: str) -> None:
-        print(f"building {image}", flush=True)
-        # The network is the host's: a bridge may need what a virtual machine does not allow.
-        options = ["--network", "host", "-t", image, "-f", dockerfile]
-        options += [f"--build-arg={argument}={images[argument]}" for argument in bases(text)]
-        engine("build", *options, ".", input=text if dockerfile == "-" else None, stdout=None)
-
+    """Build all of them."""
+    builder = Builder()
     for name in ("debian", "alpine", "scratch"):
-        build(f"rebound:{name}", f"images/{name}/Dockerfile", dockerfiles[name])
+        builder.build(f"rebound:{name}", name)
     engine("tag", "rebound:scratch", "rebound")
-    build("rebound-postgres", "images/postgres/Dockerfile", dockerfiles["postgres"])
+    builder.build("rebound-postgres", "postgres")
     for origin, argument in (("alpine", "DEBIAN_SLIM"), ("debian", "ALPINE")):
-        text = COPIED.format(rebound=f"rebound:{origin}", base=images[argument])
-        build(f"rebound-copied:{origin}-to-{STAND_INS[argument]}", "-", text)
+        text = COPIED.format(rebound=f"rebound:{origin}", base=builder.images[argument])
+        builder.build_text(f"rebound-copied:{origin}-to-{STAND_INS[argument]}", text)
 
 
 main()

@@ -273,6 +273,19 @@ def test_the_loop_tells_of_watched_descriptors(loop):
     loop.close()
 
 
+def test_the_loop_repeats_a_handler(loop):
+    """After its time, whatever the caller waits for; after a long pause it is due once."""
+    linux.block_signals()
+    loop.repeat(handler, 0.02)
+    assert loop.wait(0) == ((), [])
+    for timeout in (None, 10**9, None):
+        assert loop.wait(timeout) == ((), [handler])
+    assert loop.wait(0) == ((), [])
+    linux.pause(0.1)
+    assert loop.wait(0) == ((), [handler])
+    assert loop.wait(0) == ((), [])
+
+
 def test_without_descriptors_each_handler_may_have_something_to_do(loop):
     linux.block_signals()
     reading, _writing = os.pipe()

@@ -82,6 +82,25 @@ def small(architecture: Architecture, kernel: Path, initrd: Path) -> Machine:
     return Machine(architecture, kernel, options, "rdinit=/init", DEADLINE)
 
 
+def make_image(directory: Path, image: Path, size: str) -> None:
+    """Make the image of a disk, ext4, with what is in a directory; the file has holes."""
+    make = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(directory), str(image), size]
+    subprocess.run(make, stdout=subprocess.DEVNULL, check=True)
+
+
+def disks(*images: Path) -> list[str]:
+    """Return the options for disks, /dev/nvme0n1 and so on; what is written there is dropped.
+
+    Debian's kernels have drivers for them, and for ext4, and need no initrd.  They probe them
+    asynchronously: rarely, of two disks the second one is the first.
+    """
+    options = []
+    for number, image in enumerate(images):
+        options += ["-drive", f"file={image},format=raw,if=none,id=d{number},snapshot=on"]
+        options += ["-device", f"nvme,drive=d{number},serial={number}"]
+    return options
+
+
 def boot(machine: Machine, log: Path) -> float:
     """Boot a machine, with its console in `log`; return how many seconds it took.
 

@@ -50,15 +50,10 @@ def root_image() -> Path:
         subprocess.run(["tar", "--extract", f"--file={archive}", f"--directory={root}"], check=True)
         command = PREPARE.format(install=install, packages=" ".join(groups["test"]))
         distros.run(root, command, work / "log")
-        _make_image(root, image, SIZE)
+        machine.make_image(root, image, SIZE)
         return image, image.name
 
     return debian.keep(f"tests-{NATIVE.debian}", make)
-
-
-def _make_image(directory: Path, image: Path, size: str) -> None:
-    make = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(directory), str(image), size]
-    subprocess.run(make, stdout=subprocess.DEVNULL, check=True)
 
 
 def run(kernel: Path, image: Path, tests: Sequence[str], work: Path, log: Path) -> float:
@@ -70,12 +65,9 @@ def run(kernel: Path, image: Path, tests: Sequence[str], work: Path, log: Path) 
     shutil.copy(machine.one_file(NATIVE), checkout / "dist/rebound")
     (checkout / "words").write_text(" ".join(tests))
     shutil.copy(machine.HERE / "guest/tests", checkout / "init")
-    _make_image(checkout, work / "checkout.img", "100M")
+    machine.make_image(checkout, work / "checkout.img", "100M")
     options = ["-smp", "2", "-m", "2048", "-accel", "tcg,thread=multi"]
-    for number, drive in enumerate((image, work / "checkout.img")):
-        options += ["-drive", f"file={drive},format=raw,if=none,id=d{number},snapshot=on"]
-        options += ["-device", f"nvme,drive=d{number},serial={number}"]
-    # The kernel has drivers for both, and needs no initrd.
+    options += machine.disks(image, work / "checkout.img")
     mount = "mount -t devtmpfs dev /dev; mount -t ext4 /dev/nvme1n1 /checkout; exec /checkout/init"
     append = f'root=/dev/nvme0n1 rw init=/bin/sh -- -c "{mount}"'
     return machine.boot(machine.Machine(NATIVE, kernel, options, append, DEADLINE), log)

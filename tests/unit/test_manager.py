@@ -13,7 +13,7 @@ import pytest
 
 from rebound.core.events import TellManager
 from rebound.kernel.log import Log
-from rebound.parts.manager import Manager
+from rebound.parts.manager import Manager, keep_alive_interval
 from tests.unit.turns import Turns
 
 MAINPID = f"MAINPID={os.getpid()}"
@@ -22,7 +22,7 @@ MAINPID = f"MAINPID={os.getpid()}"
 class Listener:
     """A service manager's socket, and rebound's end of it."""
 
-    def __init__(self, stack: ExitStack, address: str, log: Path) -> None:
+    def __init__(self, stack: ExitStack, address: str, log: Path, keep_alive: float = 0.0) -> None:
         self.turns = Turns()
         self._name = address.replace("@", "\0", 1)
         self._log_file = log
@@ -31,7 +31,7 @@ class Listener:
         self.socket.bind(self._name)
         log_ = Log("verbose", "json", str(log))
         stack.callback(log_.close)
-        self.manager = Manager(address.encode(), self.turns.as_loop, log_)
+        self.manager = Manager(address.encode(), self.turns.as_loop, log_, keep_alive)
         stack.callback(self.manager.close)
 
     def tell(self, *texts: str) -> None:
@@ -179,6 +179,50 @@ def test_an_address_that_cannot_be_reached(tmp_path: Path, address: bytes) -> No
     with pytest.raises(OSError, match=r"neither a path nor @name|refused|No such file"):
         Manager(address, Turns().as_loop, log)
     log.close()
+
+
+def test_keep_alives_come_from_the_loop(listener: Listener, tmp_path: Path) -> None:
+    """While the queue is full one is kept, not each."""
+    assert listener.turns.repeated == []
+    with ExitStack() as stack:
+        watched = Listener(stack, f"{tmp_path}/watched", tmp_path / "log2", keep_alive=1.5)
+        [(handler, seconds)] = watched.turns.repeated
+        assert seconds == 1.5
+        assert watched.received() == []
+        handler()
+        assert watched.received() == [["WATCHDOG=1"]]
+        watched.fill()
+        handler()
+        handler()
+        watched.tell("READY=1")
+        assert watched.received() == []
+        watched.turns.turn()
+        assert watched.received() == [["WATCHDOG=1", "READY=1", MAINPID]]
+
+
+@pytest.mark.parametrize(
+    ("usec", "pid", "expected"),
+    [
+        (b"3000000", b"7", 1.5),
+        (b"3000000", None, 1.5),
+        (b"1", b"7", 0.5e-6),
+        (b"3000000", b"8", 0.0),  # meant for a process above us
+        (b"3000000", b"", 0.0),
+        (None, b"7", 0.0),
+        (b"", b"7", 0.0),
+        (b"0", b"7", 0.0),
+        (b"-1", b"7", 0.0),
+        (b"soon", b"7", 0.0),
+        (b"18446744073709551615", b"7", 0.0),  # infinity
+        (b"9" * 5000, b"7", 0.0),
+    ],
+)
+def test_how_often_the_manager_wants_a_keep_alive(
+    usec: bytes | None, pid: bytes | None, expected: float
+) -> None:
+    values = {b"WATCHDOG_USEC": usec, b"WATCHDOG_PID": pid}
+    environment = {name: value for name, value in values.items() if value is not None}
+    assert keep_alive_interval(environment, 7) == expected
 
 
 def test_what_its_store_keeps_waits_too(listener: Listener) -> None:

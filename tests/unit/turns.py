@@ -23,6 +23,8 @@ class Turns:
         self.watched: dict[int, Handler] = {}
         self.is_full = False
         """Whether nothing more can be watched."""
+        self.repeated: list[tuple[Handler, float]] = []
+        """What is to be called again and again, and after how many seconds."""
         self._poll = select.poll()
 
     @property
@@ -37,6 +39,10 @@ class Turns:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.watched[fd] = handler
         self._poll.register(fd, events)  # POLLIN and POLLOUT have the numbers of epoll's
+
+    def repeat(self, handler: Handler, seconds: float) -> None:
+        """As of the real one; a test calls it."""
+        self.repeated.append((handler, seconds))
 
     def ignore(self, fd: int) -> None:
         """As of the real one."""
