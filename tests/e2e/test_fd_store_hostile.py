@@ -216,7 +216,11 @@ def test_a_connection_that_lingers(storing, deaf, when, way):
     store = storing(wrapper=way)
     before = store.count()
     store.do_all(LINGERS % deaf, "fds = [lingering() for _ in range(5)]")
+    # The last one to close them is rebound.
+    store.rebound.send(signal.SIGSTOP)
     store.do("send('X' if %r else 'FDSTORE=1', *fds); closed(fds)" % (when == "at once"))
+    store.rebound.send(signal.SIGCONT)
+    store.do("barrier()")
     if when == "removed":
         store.do_all("send('FDSTOREREMOVE=1\\nFDNAME=stored')", "barrier()")
         assert removed(store) == ["stored"] * 5
