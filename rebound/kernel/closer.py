@@ -21,6 +21,9 @@ _MOST_THREADS = 8
 
 _STACK_SIZE = 262_144
 
+_ALL = 2**64 - 1
+"""All signals, one a bit."""
+
 
 class Closer:
     """Closes in threads: close(2) may take any time.
@@ -55,13 +58,16 @@ class Closer:
     def _start_thread(self) -> bool:
         with self._lock:
             self._threads += 1
+        # The first time, the C library lets its own two signals through, even if that fails
+        # (pthread_create of glibc).  Sent to us, one would not wait for the signalfd, but end us.
+        mask = _signal_mask()
         is_started = True
         try:
             _thread.stack_size(_STACK_SIZE)
             _thread.start_new_thread(self._work, ())
         except (RuntimeError, MemoryError):  # EAGAIN: pids.max of cgroups; a seccomp profile
             is_started = False
-        _block_signals()
+        _set_signal_mask(mask)
         if not is_started and self._threads == 1:
             self._work(may_wait=False)
         elif not is_started:
@@ -106,7 +112,7 @@ class Closer:
 
     def _work(self, *, may_wait: bool = True) -> None:
         if may_wait:
-            _block_signals()
+            _set_signal_mask(_ALL)
         while True:
             with self._lock:
                 self._wake()
@@ -119,17 +125,23 @@ class Closer:
             linux.close(fd)
 
 
-def _block_signals() -> None:
-    """Block all signals again: to start a thread, the C library lets its own two through.
-
-    One that is sent to us would not wait for the signalfd, but end us (pthread_create(3) of glibc,
-    signals 32 and 33).
-    """
+def _signal_mask() -> int | None:
     try:
         from rebound.kernel import libc
 
-        libc.block_all_signals()
+        return libc.signal_mask()
     except (ImportError, OSError):  # a seccomp profile
+        return None
+
+
+def _set_signal_mask(bits: int | None) -> None:
+    if bits is None:
+        return
+    try:
+        from rebound.kernel import libc
+
+        libc.set_signal_mask(bits)
+    except OSError:  # a seccomp profile
         pass
 
 

@@ -47,7 +47,7 @@ _PTRACE_DETACH = 17
 _SYS_KCMP = {"x86_64": 312, "aarch64": 272}
 _SYS_STATX = {"x86_64": 332, "aarch64": 291}
 _SYS_RT_SIGPROCMASK = {"x86_64": 14, "aarch64": 135}
-_SIG_BLOCK = 0
+_SIG_SETMASK = 2
 _MOST_ARGUMENTS = 5
 _libc.syscall.argtypes = (ctypes.c_long,) * (1 + _MOST_ARGUMENTS)
 _KCMP_FILE = 0
@@ -147,14 +147,22 @@ def read_signals(fd: int) -> list[SignalInfo]:
     return _buffer[:count]
 
 
-def block_all_signals() -> None:
-    """Block every signal in the calling thread, also those that the C library keeps for itself.
+def signal_mask() -> int:
+    """Return the signals that the calling thread blocks, one a bit.
 
-    Raises `OSError`.
+    Those that the C library keeps for itself are among them.  Raises `OSError`.
     """
-    everything = ctypes.c_uint64(2**64 - 1)
-    address, size = ctypes.addressof(everything), ctypes.sizeof(everything)
-    _syscall(_SYS_RT_SIGPROCMASK, _SIG_BLOCK, address, 0, size)
+    mask = ctypes.c_uint64()
+    address, size = ctypes.addressof(mask), ctypes.sizeof(mask)
+    _syscall(_SYS_RT_SIGPROCMASK, _SIG_SETMASK, 0, address, size)
+    return mask.value
+
+
+def set_signal_mask(bits: int) -> None:
+    """Block these signals in the calling thread, and no others.  Raises `OSError`."""
+    mask = ctypes.c_uint64(bits)
+    address, size = ctypes.addressof(mask), ctypes.sizeof(mask)
+    _syscall(_SYS_RT_SIGPROCMASK, _SIG_SETMASK, address, 0, size)
 
 
 def sigqueue(pid: int, signo: int, value: int) -> None:

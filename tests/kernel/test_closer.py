@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rebound.kernel import closer as module
-from rebound.kernel import linux
+from rebound.kernel import libc, linux
 from rebound.kernel.closer import Closer
 from tests.helpers import eventually
 from tests.unit.turns import Turns
@@ -121,10 +121,8 @@ def test_without_threads_they_are_closed_here(monkeypatch, error):
 
 def test_signals_stay_blocked(monkeypatch):
     """Also those two that the C library lets through to start a thread."""
-    from rebound.kernel import libc
-
     linux.block_signals()
-    libc.block_all_signals()
+    libc.set_signal_mask(2**64 - 1)
     blocked = masks()
     closing = Closing(monkeypatch)
     slow = closing.block()
@@ -157,3 +155,12 @@ def test_lingering_is_stopped_and_a_reset_stays_one():
             module.stop_lingering([known.fileno()])
             assert linger(known.fileno())[0] == expected
     module.stop_lingering([os.memfd_create("x"), 12345])
+
+
+def test_whoever_has_threads_close_keeps_its_signals(monkeypatch):
+    """The library's caller, say, or a test beside others."""
+    libc.set_signal_mask(1 << 9)
+    closing = Closing(monkeypatch)
+    closing.closer.close(os.pipe())
+    assert libc.signal_mask() == 1 << 9
+    assert is_alone()
