@@ -67,6 +67,11 @@ class Log:
             self._write = os.write
 
     @property
+    def level_for_programs(self) -> str:
+        """The level of what programs want to know; of people, only those who ask with -v."""
+        return "info" if self._is_json else "debug"
+
+    @property
     def is_verbose(self) -> bool:
         """Whether lines at level `debug` are written."""
         return self.shows("debug")

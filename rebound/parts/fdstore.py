@@ -125,7 +125,8 @@ class FdStore(Part):
             except OSError:  # EBADF: opened with O_PATH; ENOMEM, ENOSPC
                 pass
         text, fields = self._tell(f"stored descriptor {name}", stored)
-        self._log.write("debug", "fd_stored", text, fields)
+        level = self._log.level_for_programs
+        self._log.write(level, "fd_stored", text, fields)
         return True
 
     def _drop_if_hung_up(self, stored: Stored) -> None:
@@ -143,7 +144,8 @@ class FdStore(Part):
     def _remove(self, stored: Stored, why: str) -> None:
         self._drop(stored)
         text, fields = self._tell(f"removed descriptor {stored.name}, {why}", stored)
-        self._log.write("debug", "fd_removed", text, fields)
+        level = self._log.level_for_programs
+        self._log.write(level, "fd_removed", text, fields)
 
     def _drop(self, stored: Stored) -> None:
         self._stored.remove(stored)

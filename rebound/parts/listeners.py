@@ -50,7 +50,8 @@ class Listeners(Part):
         for listener in self._listeners:
             where = listener.address or "no address"
             fields = {"name": listener.name, "address": listener.address or None}
-            log.write("debug", "listening", f"listening: {listener.name} ({where})", fields)
+            level = log.level_for_programs
+            log.write(level, "listening", f"listening: {listener.name} ({where})", fields)
 
     def descriptors(self) -> Sequence[Descriptor]:
         """Return the sockets, those that rebound was handed first."""

@@ -19,6 +19,7 @@ from tests.helpers import (
     PYTHON,
     REBOUND,
     denied,
+    events,
     eventually,
     program,
     run,
@@ -135,6 +136,15 @@ def test_ipv6_alone_leaves_the_port_to_ipv4(start):
     port = where.rpartition(":")[2]
     assert is_refused(f"127.0.0.1:{port}")
     start(*VERBOSE, "--listen", f"127.0.0.1:{port}", *SERVER).wait_ready()
+
+
+def test_programs_are_told_and_people_who_ask():
+    """The events are in JSON always, in text with -v."""
+    listen = ["--listen", f"api={ANY}", "true"]
+    assert len(events(run(*JSON, *listen).stderr, "listening")) == 1
+    assert events(run(*JSON, "-q", *listen).stderr, "listening") == []
+    assert "listening" not in run(*listen).stderr
+    assert "rebound: listening: api (127.0.0.1:" in run("-v", *listen).stderr
 
 
 def test_datagrams_wait_for_the_next_run(start):
