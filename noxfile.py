@@ -21,8 +21,8 @@ UNMEASURED = [
     "tests/faults/test_pairs.py::test_no_call_is_left_out",
     "tests/e2e/test_fd_store_hostile.py::test_a_hundred_thousand_messages",
 ]
-"""Tests that `coverage` leaves out: the calls that it makes itself would count as rebound's, and the
-time that it takes would count a hundred thousand times."""
+"""Tests that `coverage` leaves out: its own calls would count as rebound's, and its own time a
+hundred thousand times."""
 
 
 GROUPS = ("test", "coverage", "bench", "lint", "types")
