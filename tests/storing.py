@@ -60,6 +60,13 @@ class Storing:
         self.rebound.wait_ready(before + 1)
         return self.runs[before]
 
+    def restart_now(self) -> dict[str, Any]:
+        """Have rebound restart it; return what the next run was told."""
+        before = len(self.runs)
+        assert run("--restart-now", self.rebound.pid).returncode == 0
+        self.rebound.wait_ready(before + 1)
+        return self.runs[before]
+
     def descriptors(self) -> list[str]:
         """What rebound itself has open."""
         return [os.readlink(path) for path in self._paths()]

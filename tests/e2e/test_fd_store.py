@@ -115,8 +115,7 @@ def test_what_a_store_survives(storing, how):
     store = storing("--watchdog", "1h", *delay)
     store.do("store(memory('precious'))")
     if how == "--restart-now":
-        assert run("--restart-now", store.rebound.pid).returncode == 0
-        store.next_run("")
+        store.restart_now()
     else:
         store.next_run(ENDS.get(how, "os._exit(9)"))
     assert store.do("[read(fd) for fd in handed('stored')]") == ["precious"]
@@ -267,8 +266,7 @@ def test_what_hangs_up_is_dropped(storing, kind, polled, when):
     if polled:
         store.rebound.wait_until(lambda: removed(store) == ["gone"])
     if options:
-        assert run("--restart-now", store.rebound.pid).returncode == 0
-        names = store.next_run("")["names"]
+        names = store.restart_now()["names"]
     else:
         names = store.next_run()["names"]
     assert names == (["stays"] if polled else ["gone", "stays"])
