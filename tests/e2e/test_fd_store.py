@@ -265,10 +265,7 @@ def test_what_hangs_up_is_dropped(storing, kind, polled, when):
         store.do("os.close(b)")
     if polled:
         store.rebound.wait_until(lambda: removed(store) == ["gone"])
-    if options:
-        names = store.restart_now()["names"]
-    else:
-        names = store.next_run()["names"]
+    names = store.restart_now()["names"] if options else store.next_run()["names"]
     assert names == (["stays"] if polled else ["gone", "stays"])
     stops(store)
 
