@@ -21,8 +21,8 @@ UNMEASURED = [
     "tests/e2e/test_fd_store_hostile.py",
     "tests/e2e/test_faults.py::test_orphans_that_end_quickly_are_let_gather",
 ]
-"""Tests that `coverage` leaves out.  The calls that it makes itself would count as rebound's, and it
-makes rebound too slow for floods of messages and of orphans."""
+"""Tests that `coverage` leaves out.  The calls that it makes itself would count as rebound's, and
+it makes rebound too slow for floods of messages and of orphans."""
 
 
 GROUPS = ("test", "coverage", "bench", "lint", "types")
