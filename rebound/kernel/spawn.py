@@ -60,7 +60,9 @@ class Starter:
         if not command[0]:  # Python refuses to try it
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if self._is_refused or handed:
-            return self._fork(command, environment, file_actions, handed, own_group=own_group)
+            return self._load_forker().start(
+                command, environment, file_actions, handed, own_group=own_group
+            )
         options: dict[str, Any] = {"setpgroup": 0} if own_group else {}
         try:
             return os.posix_spawnp(
@@ -77,27 +79,21 @@ class Starter:
                 raise
             refusal = error.strerror
         # Did the spawn fail, or the exec?  The fork tells: the exec would fail again.
-        pid = self._fork(command, environment, file_actions, handed, own_group=own_group)
+        pid = self._load_forker().start(
+            command, environment, file_actions, handed, own_group=own_group
+        )
         self._is_refused = True
         self._say(f"posix_spawn: {refusal}, going on with fork")
         return pid
 
-    def _fork(
-        self,
-        command: list[bytes],
-        environment: Mapping[bytes, bytes],
-        file_actions: FileActions,
-        handed: Sequence[Descriptor],
-        *,
-        own_group: bool,
-    ) -> int:
+    def _load_forker(self) -> Forker:
         if self._forker is None:
             try:
                 from rebound.kernel.forkexec import Forker
             except (ImportError, OSError) as error:  # EMFILE, ENOMEM: counts as no process
                 raise NoProcess(errno.EAGAIN, f"cannot load fork: {error}") from None
             self._forker = Forker(self._inherited)
-        return self._forker.start(command, environment, file_actions, handed, own_group=own_group)
+        return self._forker
 
 
 class Spawner:

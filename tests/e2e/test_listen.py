@@ -74,6 +74,13 @@ def ask(address, request=b"who"):
         return int(client.recv(100) or 0)
 
 
+def crash(address):
+    """Have the run that accepts this kill itself; the connection goes with it."""
+    with connect(address) as client:
+        client.send(b"crash")
+        client.recv(100)
+
+
 def is_refused(address):
     try:
         connect(address).close()
@@ -166,9 +173,7 @@ def test_datagrams_wait_for_the_next_run(start):
 def test_what_a_run_did_to_the_socket_is_undone(start):
     rebound = start(*VERBOSE, "--listen", ANY, *SERVER, "nonblocking")
     (where,) = addresses(rebound)
-    with connect(where) as client:
-        client.send(b"crash")
-        client.recv(100)
+    crash(where)
     assert [run_["fds"][0]["blocking"] for run_ in runs(rebound, 2)] == [True, True]
 
 
@@ -190,9 +195,7 @@ def test_other_descriptors_keep_their_numbers_and_what_is_in_the_way_is_told(sta
         rebound = start(*options, *SERVER, wrapper=wrapper, pass_fds=[file.fileno()])
     (where,) = addresses(rebound)
     ask(where)
-    with connect(where) as client:
-        client.send(b"crash")
-        client.recv(100)
+    crash(where)
     for run_ in runs(rebound, 2):
         assert {0, 1, 2, 3, 4, 20} <= set(run_["open"])
         assert run_["fds"][0]["where"]
@@ -238,9 +241,7 @@ def test_many_sockets(start):
 def test_clients_wait_while_no_run_is_there(start, mode):
     rebound = start(*VERBOSE, "--listen", ANY, "-d", "1000", *SERVER, wrapper=mode)
     (where,) = addresses(rebound)
-    with connect(where) as client:
-        client.send(b"crash")
-        client.recv(100)
+    crash(where)
     rebound.wait_until(lambda: rebound.events("delayed"))
     with connect(where) as client:
         client.send(b"who")
@@ -279,9 +280,7 @@ def test_so_does_an_end_that_waits_for_others(start, ending):
     (where,) = addresses(rebound)
     for run_ in range(2 if ending == "gives up" else 1):
         rebound.wait_until(lambda count=run_ + 1: len(rebound.lines("orphan")) == count)
-        with connect(where) as client:
-            client.send(b"crash")
-            client.recv(100)
+        crash(where)
     eventually(lambda: is_refused(where))
     assert rebound.popen.poll() is None
     rebound.wait_until(lambda: rebound.events("draining") or rebound.events("not_asked"))
@@ -290,9 +289,7 @@ def test_so_does_an_end_that_waits_for_others(start, ending):
 def test_a_stop_in_a_back_off_refuses_those_that_wait(start):
     rebound = start(*VERBOSE, "--listen", ANY, "-d", "1000", *SERVER, "orphan")
     (where,) = addresses(rebound)
-    with connect(where) as client:
-        client.send(b"crash")
-        client.recv(100)
+    crash(where)
     rebound.wait_until(lambda: rebound.events("delayed"))
     with connect(where) as client:
         rebound.send(signal.SIGTERM)
@@ -492,9 +489,7 @@ def test_sockets_that_rebound_was_handed_come_first(start):
     (first,) = runs(rebound)
     ports = [int(line.split()[2]) for line in rebound.lines("socket")]
     assert [event["name"] for event in rebound.events("listening")] == ["web", "", "own"]
-    with connect(f"127.0.0.1:{ports[0]}") as client:
-        client.send(b"crash")
-        client.recv(100)
+    crash(f"127.0.0.1:{ports[0]}")
     assert ask(f"127.0.0.1:{ports[0]}") != first["pid"]
     for run_ in runs(rebound, 2):
         assert run_["for_me"]
