@@ -209,7 +209,8 @@ def test_the_score_is_the_commands_alone(start, way):
     rebound = start("--oom-score-adj", "777", "sh", "-c", show, wrapper=way)
     rebound.wait_ready()
     assert rebound.lines("777")
-    assert Path(f"/proc/{rebound.pid}/oom_score_adj").read_text() == before
+    own = Path(f"/proc/{rebound.pid}/oom_score_adj")
+    rebound.wait_until(lambda: own.read_text() == before)
 
 
 @pytest.mark.parametrize("closed", ["", "0<&- 1>&-"], ids=["", "closed"])
