@@ -506,7 +506,7 @@ def test_odd_ones(storing, kind, polled):
     eventually(lambda: rebound.status() == psutil.STATUS_SLEEPING)
     calls = rebound.num_ctx_switches().voluntary
     for _ in range(20):
-        store.do("fd")  # what the command does meanwhile is none of rebound's business
+        store.do("fd")  # rebound has no part in these
     assert rebound.num_ctx_switches().voluntary - calls < 20
     is_kept = not polled or kind not in HUNG_UP_WITH_THE_COMMAND
     assert store.next_run()["names"] == ["odd"] * is_kept
