@@ -46,7 +46,9 @@ LINK = re.compile(r"\]\(((?!https?:)[^)\s]+)\)")
 PATH = re.compile(r"(?:[\w.-]+/)+(?:[\w-]+\.\w+)?|[\w-]+\.(?:py|c|h|md|sh|toml|txt)")
 """A folder, which ends in a slash, or a file."""
 
-READ_BY_CI = re.findall(r"(?<=^for marker in ).*(?=; do$)", text_of(".ci/run"), re.M)[0].split()
+READ_BY_CI = re.findall(r"(?<=^for marker in ).*(?=; do$)", text_of(".ci/run"), re.MULTILINE)[
+    0
+].split()
 """The markers of the blocks that .ci/run runs."""
 
 
