@@ -141,7 +141,7 @@ EXCLUSIVE: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("lists", "conflict"), EXCLUSIVE)
 def test_lists_that_overlap_are_refused(lists: dict[str, str], conflict: str) -> None:
     """A name and a number do not: the name is more special."""
-    settings = {field: config.parse_statuses(text) for field, text in lists.items()}
+    settings: dict[str, Any] = {field: config.parse_statuses(text) for field, text in lists.items()}
     text = f"force_restart and {conflict}" if conflict else ""
     assert config.conflict_in(settings) == text
     if text:
