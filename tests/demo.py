@@ -94,7 +94,7 @@ def draw(lines: list[str]) -> str:
     for line in lines:
         style = "bold" if line.startswith(PROMPT) else "cyan" if line.startswith("rebound:") else ""
         console.print(Text(line, style))
-    return console.export_svg(title="rebound", unique_id="terminal")
+    return str(console.export_svg(title="rebound", unique_id="terminal"))
 
 
 def main() -> int:
