@@ -53,6 +53,10 @@ def watches(config: Config) -> list[type[Watch]]:
         from rebound.core.health import HealthChecks
 
         found.append(HealthChecks)
+    if config.max_memory:
+        from rebound.core.memory import MemoryLimit
+
+        found.append(MemoryLimit)
     return found
 
 
@@ -77,6 +81,10 @@ def before_the_first_start(context: Context) -> Iterator[Part]:
         words = ["/bin/sh", "-c", config.health_command]
         spawner = Spawner(words, context.starter, own_group=True)
         yield Checker(spawner, context.environment, loop, log, step)
+    if config.max_memory:
+        from rebound.parts.memorylimit import MemoryLimit
+
+        yield MemoryLimit(config.max_memory, context.command, log)
     if config.kill_group:
         from rebound.parts.killgroup import KillGroup
 

@@ -8,7 +8,15 @@ level of each line, and the name of its event, which stays.
 from __future__ import annotations
 
 from rebound.core import signals
-from rebound.core.exitstatus import HUNG, NOT_FOUND, REQUESTED, UNHEALTHY, End, ExitStatus
+from rebound.core.exitstatus import (
+    HUNG,
+    MEMORY,
+    NOT_FOUND,
+    REQUESTED,
+    UNHEALTHY,
+    End,
+    ExitStatus,
+)
 from rebound.core.restart import GAVE_UP, MEANT, REFUSED, RESTART
 
 TYPE_CHECKING = False
@@ -33,7 +41,13 @@ NOT_PERMITTED = "may not be signalled"
 NOT_GONE = "was killed and is still there"
 """Why rebound does not wait for a command."""
 
-_CAUSES = {"": "", HUNG: ", hung", UNHEALTHY: ", unhealthy", REQUESTED: ", restart requested"}
+_CAUSES = {
+    "": "",
+    HUNG: ", hung",
+    UNHEALTHY: ", unhealthy",
+    MEMORY: ", over its memory",
+    REQUESTED: ", restart requested",
+}
 
 _UNITS = (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1))
 
@@ -253,6 +267,25 @@ def unhealthy(pid: int) -> Line:
     return text, {"pid": pid}
 
 
+# --- Memory -----------------------------------------------------------------------------
+
+
+def over_memory(pid: int, resident: int, limit: int) -> Line:
+    """Tell that a run has more memory than --max-memory, at two looks in a row.  In bytes."""
+    text = f"child (pid {pid}) has {_megabytes(resident)} of memory, more than {_megabytes(limit)}"
+    text += f", sending {signals.describe(signals.SIGTERM)}"
+    return text, {"pid": pid, "resident": resident, "limit": limit}
+
+
+def memory_unknown() -> Line:
+    """Tell that nobody knows how much memory a run has."""
+    return "cannot read from /proc how much memory the command has: --max-memory has no effect", {}
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MB"
+
+
 KINDS: dict[Callable[..., Line], tuple[str, str]] = {
     starting: ("info", "starting"),
     started: ("debug", "started"),
@@ -283,6 +316,8 @@ KINDS: dict[Callable[..., Line], tuple[str, str]] = {
     healthy: ("info", "healthy"),
     health_failed: ("info", "health_failed"),
     unhealthy: ("info", "unhealthy"),
+    over_memory: ("info", "over_memory"),
+    memory_unknown: ("error", "memory_unknown"),
 }
 """The level of each line, and the name of its event."""
 

@@ -125,6 +125,72 @@ EAT = """sh -c '
 
 TOLD_APART = ("run 0 ", "run 1 oom", "status 0")
 
+LEAK = """sh -c '
+            tool mark "run $REBOUND_RESTARTS ${REBOUND_LAST_EXIT-}"
+            [ $REBOUND_RESTARTS = 0 ] || exec tool receive
+            tool daemon
+            exec tool eat '"""
+"""A command that leaves a daemon, a stand-in for a database, and then leaks in its first run."""
+
+SLOWLY, AT_ONCE = "300", "0"
+"""Milliseconds for each MB.  The first leaves the looks some seconds from 8 MB to 40."""
+
+LIMITED = f"""
+            mkdir $cgroup
+            limit $cgroup
+            echo 1 >$cgroup/memory.oom.group
+            leak() {{ supervise $1 --max-memory 20% {LEAK}$2; }}
+            stop() {{
+                eventually marked receives
+                signal TERM
+                wait
+            }}
+"""
+"""Whoever goes over 40 MB takes the whole container with it; the command may have 8 of them."""
+
+OUTLIVED = ("receives", "asked to stop", "the daemon shuts down", "status 7")
+
+MEMORY = (
+    *(
+        Scenario(
+            f"memory-slow-{shape}",
+            f"""{LIMITED}
+            leak {shape} {SLOWLY} &
+            stop
+            mark "$(grep -o '"by": [^,]*' $files/log)"
+            """,
+            ("run 0 ", "run 1 memory", *OUTLIVED, '"by": "looks"'),
+        )
+        for shape in ("host", "ro")
+    ),
+    *(
+        Scenario(
+            f"memory-{name}-rw",
+            f"""{LIMITED}
+            leak rw {speed} &
+            eventually marked receives
+            for part in command rest; do
+                mark "$part: $(wc -l <$cgroup/rebound-$part/cgroup.procs)"
+            done
+            stop
+            mark "left: $(ls -d $cgroup/rebound-* 2>/dev/null)$(cat $cgroup/cgroup.subtree_control)"
+            """,
+            ("run 0 ", "run 1 oom", "receives", "command: 1", "rest: 2", *OUTLIVED[1:], "left: "),
+        )
+        for name, speed in (("slow", SLOWLY), ("burst", AT_ONCE))
+    ),
+    Scenario(
+        "memory-burst-ro",  # what looking cannot do
+        f"""{LIMITED}
+        leak ro {AT_ONCE}
+        eventually grep -q "populated 0" $cgroup/cgroup.events
+        mark "nobody is left"
+        """,
+        ("run 0 ", "status 137", "nobody is left"),
+    ),
+)
+"""--max-memory beside a database, where an out-of-memory kill takes the whole container."""
+
 CGROUPS = (
     *(
         Scenario(
@@ -273,4 +339,4 @@ def in_shape(scenario: Scenario, shape: str) -> Scenario:
     return scenario._replace(name=f"{scenario.name}-{shape}", script=script)
 
 
-SCENARIOS = (*(in_shape(s, shape) for s in EVERYWHERE for shape in SHAPES), *CGROUPS)
+SCENARIOS = (*(in_shape(s, shape) for s in EVERYWHERE for shape in SHAPES), *CGROUPS, *MEMORY)
