@@ -84,7 +84,7 @@ def before_the_first_start(context: Context) -> Iterator[Part]:
     if config.max_memory:
         from rebound.parts.memorylimit import MemoryLimit
 
-        yield MemoryLimit(config.max_memory, context.command, log)
+        yield MemoryLimit(config.max_memory, context.command.spawner, log)
     if config.kill_group:
         from rebound.parts.killgroup import KillGroup
 

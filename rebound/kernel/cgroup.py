@@ -19,8 +19,6 @@ class Cgroups(Record):
     """2 or 1; 0 if there is none."""
     directories: list[str]
     """Where they are mounted; ours comes first."""
-    is_root: bool = False
-    """Whether ours is the root, of our cgroup namespace or of the machine; only of version 2."""
 
 
 def ours() -> Cgroups:
@@ -44,7 +42,7 @@ def find(cgroups: str, mounts: str) -> Cgroups:
     if unified is None:
         return Cgroups(0, [])
     directories = _directories(unified, mounts, "cgroup2", "")
-    return Cgroups(2 if directories else 0, directories, unified in ("", "/"))
+    return Cgroups(2 if directories else 0, directories)
 
 
 def memory_limit() -> int:

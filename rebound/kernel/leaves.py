@@ -106,16 +106,20 @@ def _ours_to_divide() -> str:
     directory = found.directories[0]
     if not os.path.exists(f"{directory}/cgroup.type"):
         raise OSError(errno.EPERM, "the root of all cgroups cannot be divided")
-    # A cgroup namespace is made for one container.  Elsewhere root may write to cgroups that are
-    # the service manager's own; other users may write to none but those that they were given.
-    if not found.is_root and not os.geteuid() and not any(map(_is_delegated, found.directories)):
+    # That root, or the user of a `systemd --user`, may write there does not make it ours.
+    units = [path for path in found.directories if path.endswith((".service", ".scope", ".slice"))]
+    if units and not _is_delegated(units[0]):
         raise OSError(errno.EPERM, "the cgroup is not delegated (Delegate=yes of systemd)")
     return directory
 
 
 def _is_delegated(directory: str) -> bool:
-    """Return whether systemd has left what is below a cgroup to its service (systemd.exec(5))."""
-    for name in ("user.delegate", "trusted.delegate"):  # the first since systemd 251
+    """Return whether systemd has left what is below a unit's cgroup to the unit itself.
+
+    It says so in an attribute (CGROUP_DELEGATION of systemd); the first since its version 251, the
+    second can be read by root alone.
+    """
+    for name in ("user.delegate", "trusted.delegate"):
         try:
             if os.getxattr(directory, name) == b"1":
                 return True

@@ -13,9 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rebound.command import Command
     from rebound.core.config import MemorySize
     from rebound.kernel.log import Log
+    from rebound.kernel.spawn import Spawner
 
 _PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 """Errors of a lack that may soon be over: the next look tries again."""
@@ -24,9 +24,10 @@ _PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 class MemoryLimit(Part):
     """Looks at the run's memory when asked to; or has the command start in a cgroup of its own."""
 
-    def __init__(self, size: MemorySize, command: Command, log: Log) -> None:
+    def __init__(self, size: MemorySize, spawner: Spawner, log: Log) -> None:
         self._size = size
-        self._command = command
+        self._spawner = spawner
+        self._run = 0  # the pid of the run; 0 for none
         self._log = log
         self._limit = size.of(cgroup.memory_limit())
         self._leaves: Leaves | None = None
@@ -36,7 +37,7 @@ class MemoryLimit(Part):
         except OSError as error:
             self._fall_back(error)
             return
-        command.spawner.join(self._leaves.procs, self._fall_back)
+        spawner.join(self._leaves.procs, self._fall_back)
         text = f"the kernel holds the command to {self._limit} bytes in {self._leaves.command}"
         log.write("debug", "memory_limit", text, {"limit": self._limit, "by": "kernel"})
 
@@ -51,16 +52,21 @@ class MemoryLimit(Part):
 
     def look(self, _action: watchevents.ReadMemory) -> watchevents.MemoryRead | None:
         """Read the memory of the run, or move those whom it has left to us out of its cgroup."""
-        pid = self._command.pid
-        if pid is None:
+        pid = self._run
+        if not pid:
             return None
         if self._leaves:
             self._try(lambda leaves: leaves.move_adopted(pid))
             return None
         return watchevents.MemoryRead(memory.resident(pid), self._limit)
 
+    def began(self, pid: int) -> None:
+        """Take note of the run."""
+        self._run = pid
+
     def gone(self) -> None:
         """Move out those that the run has left behind, before the next one begins."""
+        self._run = 0
         self._try(lambda leaves: leaves.move_left_over())
 
     def close(self) -> None:
@@ -81,7 +87,7 @@ class MemoryLimit(Part):
     def _fall_back(self, error: OSError) -> None:
         """Go on by looking: the kernel cannot hold the limit, or not any more."""
         self.close()
-        self._command.spawner.join(-1)
+        self._spawner.join(-1)
         why = error.strerror or str(error)
         text = f"--max-memory: looking once a second, as the command gets no cgroup: {why}"
         self._log.write("info", "memory_limit", text, {"limit": self._limit, "by": "looks"})

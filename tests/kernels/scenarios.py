@@ -151,23 +151,31 @@ LIMITED = f"""
 OUTLIVED = ("receives", "asked to stop", "the daemon shuts down", "status 7")
 
 MEMORY = (
-    *(
-        Scenario(
-            f"memory-slow-{shape}",
-            f"""{LIMITED}
-            leak {shape} {SLOWLY} &
-            stop
-            mark "$(grep -o '"by": [^,]*' $files/log)"
-            """,
-            ("run 0 ", "run 1 memory", *OUTLIVED, '"by": "looks"'),
-        )
-        for shape in ("host", "ro")
+    Scenario(
+        "memory-slow-ro",
+        f"""{LIMITED}
+        leak ro {SLOWLY} &
+        stop
+        mark "$(grep -o '"by": [^,]*' $files/log)"
+        """,
+        ("run 0 ", "run 1 memory", *OUTLIVED, '"by": "looks"'),
+    ),
+    Scenario(
+        "memory-slow-rw",  # the daemon leaves the command's cgroup while that runs
+        f"""{LIMITED}
+        leak rw {SLOWLY} &
+        has_left() {{ [ $(wc -l <$cgroup/rebound-rest/cgroup.procs) = 2 ]; }}
+        eventually has_left
+        mark "the daemon has left"
+        stop
+        """,
+        ("run 0 ", "the daemon has left", "run 1 oom", *OUTLIVED),
     ),
     *(
         Scenario(
-            f"memory-{name}-rw",
+            f"memory-burst-{shape}",
             f"""{LIMITED}
-            leak rw {speed} &
+            leak {shape} {AT_ONCE} &
             eventually marked receives
             for part in command rest; do
                 mark "$part: $(wc -l <$cgroup/rebound-$part/cgroup.procs)"
@@ -177,7 +185,7 @@ MEMORY = (
             """,
             ("run 0 ", "run 1 oom", "receives", "command: 1", "rest: 2", *OUTLIVED[1:], "left: "),
         )
-        for name, speed in (("slow", SLOWLY), ("burst", AT_ONCE))
+        for shape in ("host", "rw")
     ),
     Scenario(
         "memory-burst-ro",  # what looking cannot do

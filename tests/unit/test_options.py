@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebound import options
-from rebound.core.config import Config
+from rebound.core.config import Config, MemorySize
 from rebound.core.exitstatus import StatusSet
 from rebound.options import ACTION, JSON, OPTIONS, UsageError, format_help, parse
 
@@ -40,6 +40,7 @@ VALUED = [
     ("--reset-after",),
     ("-e", "--success"),
     ("-n", "--no-restart"),
+    ("--max-memory",),
     ("--stop-signal",),
     ("--rewrite",),
     ("--drain-signal",),
@@ -126,6 +127,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("--health-start-period 0", {"health_start_period": 0}),
     ("--health-retries 1", {"health_retries": 1}),
     ("--oom-score-adj -1000", {"oom_score_adj": -1000}),
+    ("--max-memory 512M", {"max_memory": MemorySize(2**29)}),
     ("--termination-log=", {"termination_log": ""}),
     ("--log-format json", {"log_format": "json"}),
     ("--log-file /log", {"log_file": "/log"}),
@@ -333,6 +335,7 @@ ALLOWED = {
     "--health-start-period": "500ms, 10s, 5m, 1h",
     "--health-retries": "a whole number from 1",
     "--oom-score-adj": "a whole number from -1000 to 1000",
+    "--max-memory": "bytes, or 64K, 512M, 2G, or 1% to 100%",
     "--log-format": "text, json",
 }
 ANY_TEXT = {"--health-cmd", "--termination-log", "--log-file"}
