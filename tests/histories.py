@@ -25,6 +25,7 @@ KINDS = ("obedient", "stubborn", "brief", "parent")
 SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGPIPE)
 ENDS = (signal.SIGTERM, signal.SIGINT)
 OPTIONS = (*JSON, "-b0", "--stop-timeout", "1s", "--watchdog", "1h", "--fd-store", "40")
+OPTIONS += ("--max-memory", "200M")
 MOST_STORED = 10
 
 
@@ -57,6 +58,13 @@ class History:
         """Have the command end so; the next run follows, and only that."""
         self._order(order)
         self._restarted()
+
+    def leak(self) -> None:
+        """Have the command take more memory than it may; rebound or the kernel ends it."""
+        self.settle()
+        self._order("take 250")
+        self._restarted()
+        assert self.rebound.events("exited")[-1]["reason"] in ("memory", "oom")
 
     def be_killed(self) -> None:
         """Kill the command from outside."""

@@ -279,7 +279,7 @@ def over_memory(pid: int, resident: int, limit: int) -> Line:
 
 def memory_unknown() -> Line:
     """Tell that nobody knows how much memory a run has."""
-    return "cannot read from /proc how much memory the command has: --max-memory has no effect", {}
+    return "cannot read in /proc how much memory the command has: --max-memory has no effect", {}
 
 
 def _megabytes(size: int) -> str:

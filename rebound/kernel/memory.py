@@ -12,11 +12,15 @@ _MOST_READS = 2000
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
+_GONE = (FileNotFoundError, ProcessLookupError)
+"""What a file of a process that has ended raises."""
+
+
 def resident(pid: int) -> int | None:
     """Return the bytes resident of a process and its living descendants; 0 once it is gone.
 
-    Returns None where /proc cannot tell: it is not there, is another PID namespace's, or the
-    kernel lists no children (CONFIG_PROC_CHILDREN, Linux 4.2).
+    Returns None if /proc cannot tell: it is not there, is another PID namespace's, cannot be read
+    for now (EMFILE), or the kernel lists no children (CONFIG_PROC_CHILDREN, Linux 4.2).
 
     Of the pages that are shared (files and shared memory) only the largest share of one process
     counts, not that of each: hundreds of workers may map the same gigabyte.  Pages that a fork
@@ -26,30 +30,33 @@ def resident(pid: int) -> int | None:
     `_MOST_READS`, the rest is left out: the figure is too low then, never too high.  A process
     may vanish meanwhile, and its pid may be reused: then the figure is wrong this once.
     """
-    if not processes.has_proc():
+    try:
+        return _read(pid) if processes.has_proc() else None
+    except OSError:
         return None
+
+
+def _read(pid: int) -> int | None:
     private = shared = reads = 0
     waiting = [pid]
     # Parents before children: one that is born meanwhile is missed this once at most.
     for process in waiting:
         try:
             pages, shared_pages = _pages(process)
+            private += pages - shared_pages
+            shared = max(shared, shared_pages)
             threads = os.listdir(f"/proc/{process}/task")
-        except OSError:  # ENOENT, ESRCH: it is gone; EMFILE
+        except _GONE:
             continue
-        private += pages - shared_pages
-        shared = max(shared, shared_pages)
         reads += 1 + len(threads)
         if reads > _MOST_READS:
             break
         for thread in threads:
             try:
                 waiting += _children(process, thread)
-            except FileNotFoundError:
-                if not _lists_children():
+            except _GONE:
+                if not os.path.exists("/proc/thread-self/children"):
                     return None
-            except OSError:  # ESRCH: the thread is gone; EMFILE
-                pass
     return (private + shared) * _PAGE
 
 
@@ -64,7 +71,3 @@ def _children(pid: int, thread: str) -> list[int]:
     """Return the children that a thread has made.  Raises `OSError`."""
     with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:
         return [int(child) for child in file.read().split()]
-
-
-def _lists_children() -> bool:
-    return os.path.exists("/proc/thread-self/children")

@@ -255,6 +255,10 @@ SCENARIOS = {
         [*JSON, *HEALTH, "sleep", "1000"],
         lambda run: run.told("healthy"),
     ),
+    "memory": Scenario(
+        [*PLAIN, *JSON, "--max-memory", "1", "sleep", "1000"],
+        lambda run: run.told("over_memory") or run.told("memory_unknown"),
+    ),
     "watchdog": Scenario(
         [*PLAIN, "--watchdog", "400ms", "--notify", *program("notifier.py", *NOTIFIER)], is_ready
     ),

@@ -101,7 +101,18 @@ def test_without_a_list_of_children_nobody_knows(monkeypatch):
         raise FileNotFoundError
 
     monkeypatch.setattr(memory, "_children", no_list)
-    monkeypatch.setattr(memory, "_lists_children", lambda: False)
+    monkeypatch.setattr(os.path, "exists", lambda _path: False)
+    assert memory.resident(os.getpid()) is None
+
+
+@pytest.mark.parametrize("name", ["_pages", "_children"])
+def test_what_cannot_be_read_is_not_nothing(monkeypatch, name):
+    """Else a leak would go on behind a lack of descriptors."""
+
+    def fail(*_about):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(memory, name, fail)
     assert memory.resident(os.getpid()) is None
 
 

@@ -228,7 +228,7 @@ LINES: list[tuple[Say, str, str, str, Mapping[str, object]]] = [
     (
         say(narrate.memory_unknown),
         *("error", "memory_unknown"),
-        "cannot read from /proc how much memory the command has: --max-memory has no effect",
+        "cannot read in /proc how much memory the command has: --max-memory has no effect",
         {},
     ),
 ]
