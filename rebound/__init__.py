@@ -9,7 +9,7 @@ The README describes the command line tool `rebound`.
 
 from __future__ import annotations
 
-from rebound.core.config import Config
+from rebound.core.config import Config, MemorySize
 from rebound.core.exitstatus import StatusSet
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __version__ = "1.1.0"
-__all__ = ["Config", "StatusSet", "supervise"]
+__all__ = ["Config", "MemorySize", "StatusSet", "supervise"]
 
 
 def supervise(command: Sequence[str], config: Config | None = None) -> int:

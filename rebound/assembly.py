@@ -59,6 +59,10 @@ def watches(config: Config) -> list[MakeWatch]:
         from rebound.core.maxruntime import MaxRuntime
 
         found.append(lambda config, timers: MaxRuntime(config, timers, linux.chance))
+    if config.max_memory:
+        from rebound.core.memory import MemoryLimit
+
+        found.append(MemoryLimit)
     return found
 
 
@@ -80,6 +84,10 @@ def before_the_first_start(context: Context) -> Iterator[Part]:
         from rebound.parts.checker import Checker
 
         yield Checker(_check(config, context.starter), context.environment, loop, log, step)
+    if config.max_memory:
+        from rebound.parts.memorylimit import MemoryLimit
+
+        yield MemoryLimit(config.max_memory, context.command.spawner, log)
     if config.kill_group:
         from rebound.parts.killgroup import KillGroup
 

@@ -154,6 +154,12 @@ OPTIONS = (
         _sets("max_runtime", config.parse_period),
     ),
     Option(
+        ("--max-memory",),
+        "SIZE",
+        "restart a run that takes more: 512M, 2G, or 50% of the container's",
+        _sets("max_memory", config.parse_memory_size),
+    ),
+    Option(
         ("-g", "--own-group"),
         "",
         "own process group, and terminal; signals to our group reach it once",

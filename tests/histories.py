@@ -27,6 +27,7 @@ ENDS = (signal.SIGTERM, signal.SIGINT)
 OPTIONS = (*JSON, "-b0", "--stop-timeout", "1s", "--watchdog", "1h", "--fd-store", "40")
 OPTIONS += ("--max-runtime", "1h", "--health-tcp", "127.0.0.1:1", "--health-interval", "50ms")
 OPTIONS += ("--health-retries", "1000000")  # nobody listens there
+OPTIONS += ("--max-memory", "200M")
 MOST_STORED = 10
 
 
@@ -59,6 +60,13 @@ class History:
         """Have the command end so; the next run follows, and only that."""
         self._order(order)
         self._restarted()
+
+    def leak(self) -> None:
+        """Have the command take more memory than it may; rebound or the kernel ends it."""
+        self.settle()
+        self._order("take 250")
+        self._restarted()
+        assert self.rebound.events("exited")[-1]["reason"] in ("memory", "oom")
 
     def be_killed(self) -> None:
         """Kill the command from outside."""
@@ -193,9 +201,12 @@ class History:
 
     def _command(self) -> psutil.Process:
         session = os.getsid(self.rebound.pid)
-        [command] = eventually(
-            lambda: self.rebound.children(lambda child: os.getsid(child.pid) == session)
-        )
+
+        def is_command(child: psutil.Process) -> bool:
+            # A health check is a fork of rebound.
+            return os.getsid(child.pid) == session and child.name() != "rebound"
+
+        [command] = eventually(lambda: self.rebound.children(is_command))
         return command
 
     def _has_none(self) -> bool:

@@ -28,6 +28,9 @@ _LONGEST_TIME = 1e24
 """Seconds: the most that the command line can say.  A float can still add to them, and count
 them in microseconds.  A much larger whole number fits in no float."""
 
+_MOST_MEMORY = 2**63 - 1
+"""Bytes: the most that the kernel takes as a limit."""
+
 _NEVER_A_STOP = (
     signals.SIGKILL,
     signals.SIGSTOP,
@@ -38,7 +41,23 @@ _NEVER_A_STOP = (
     signals.SIGTTOU,
 )
 
+_MEMORY_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+
 _UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0))
+
+
+class MemorySize(Record):
+    """An amount of memory: in bytes, or in percent of what the container may take.
+
+    Either of them is 0.
+    """
+
+    bytes: int = 0
+    percent: int = 0
+
+    def of(self, whole: int) -> int:
+        """Return it in bytes, given what the container may take."""
+        return self.bytes or whole * self.percent // 100
 
 
 class Config(Record):
@@ -71,6 +90,10 @@ class Config(Record):
     max_runtime: float | None = None
         Seconds.  End each run after this time, or up to a tenth sooner, and start anew;
         None = never.
+    max_memory: MemorySize | None = None
+        End a run whose resident memory, its descendants' included, is above this at two looks in a
+        row, a second apart; where cgroups can be made, the kernel holds the limit.  None = no such
+        limit.
     own_group: bool = False
         Give the command its own process group, and the terminal if rebound had it.
     signal_group: bool = False
@@ -148,6 +171,7 @@ class Config(Record):
     no_restart: StatusSet = StatusSet()
     force_restart: StatusSet = StatusSet()
     max_runtime: float | None = None
+    max_memory: MemorySize | None = None
     own_group: bool = False
     signal_group: bool = False
     kill_group: bool = False
@@ -189,7 +213,7 @@ class Config(Record):
     def is_plain(self) -> bool:
         """Whether a run needs only its process: no watch, no group of its own, no descriptor."""
         asks = self.watchdog is not None or self.checks_health or self.notify
-        limits = self.max_runtime is not None
+        limits = self.max_runtime is not None or self.max_memory
         hands_over = self.listen or self.fd_store
         return not (asks or limits or hands_over or self.in_own_group)
 
@@ -278,6 +302,17 @@ def _is_status_set(value: object) -> bool:
     )
 
 
+def _is_memory_size(value: object) -> bool:
+    return (
+        isinstance(value, MemorySize)
+        and _is_whole(value.bytes)
+        and _is_whole(value.percent)
+        and 0 <= value.bytes <= _MOST_MEMORY
+        and 0 <= value.percent <= 100
+        and bool(value.bytes) != bool(value.percent)
+    )
+
+
 def is_text(value: object) -> TypeGuard[str]:
     """Return whether the system can take this text: no NUL, and only what can be encoded."""
     if not isinstance(value, str):
@@ -350,6 +385,9 @@ _RULES: dict[str, Rule] = {
     "no_restart": _STATUSES,
     "force_restart": _STATUSES,
     "max_runtime": _or_none(_PERIOD),
+    "max_memory": _or_none(
+        ("a MemorySize with bytes (1 to 2**63 - 1) or percent (1 to 100)", _is_memory_size)
+    ),
     "own_group": _FLAG,
     "signal_group": _FLAG,
     "kill_group": _FLAG,
@@ -458,6 +496,23 @@ def parse_health_tcp(text: str) -> str:
 
     target.parse_host_port(text)
     return text
+
+
+def parse_memory_size(text: str) -> MemorySize:
+    """Read bytes, `64K`, `512M`, `2G`, or `50%`."""
+    unit = text[-1:] if text[-1:] in (*_MEMORY_UNITS, "%") else ""
+    number = text.removesuffix(unit)
+    if number.isascii() and number.isdecimal() and len(number) <= 19:
+        count = int(number)
+        size = MemorySize(count * _MEMORY_UNITS.get(unit, 1))
+        if unit == "%":
+            size = MemorySize(0, count)
+        if _is_memory_size(size):
+            return size
+    raise ValueError(
+        f"{text!r} is not an amount of memory (bytes, or 64K, 512M, 2G, or 1% to 100% of what the "
+        "container may take)"
+    )
 
 
 def parse_oom_score_adj(text: str) -> int:

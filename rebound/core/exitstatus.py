@@ -17,6 +17,7 @@ OWN_ERROR = 125
 
 HUNG = "hung"
 UNHEALTHY = "unhealthy"
+MEMORY = "memory"
 REQUESTED = "requested"
 MAX_RUNTIME = "max-runtime"
 """Why rebound itself ended a run: the exit status only answers rebound's signal."""
@@ -24,7 +25,7 @@ MAX_RUNTIME = "max-runtime"
 ON_PURPOSE = (REQUESTED, MAX_RUNTIME)
 """Causes that say nothing against the run: it is no failure, and a new one begins at once."""
 
-_LABELS = (HUNG, UNHEALTHY)
+_LABELS = (HUNG, UNHEALTHY, MEMORY)
 
 UNKNOWN = 255
 """The exit status assumed for a command that somebody else has waited for: a failure."""
@@ -69,14 +70,14 @@ class End(Record):
 
     status: ExitStatus
     cause: str = ""
-    """Why rebound itself has told it to end: HUNG, UNHEALTHY or REQUESTED; else empty."""
+    """Why rebound itself has told it to end: HUNG, UNHEALTHY, MEMORY or REQUESTED; else empty."""
     out_of_memory: bool = False
     error: str = ""
     """Why it could not be executed; empty if it could."""
 
     @property
     def label(self) -> str:
-        """One word, as in REBOUND_LAST_EXIT: `exit:1`, `signal:SIGSEGV`, `oom`, `hung`."""
+        """One word, as in REBOUND_LAST_EXIT: `exit:1`, `signal:SIGSEGV`, `oom`, `memory`."""
         if self.cause in _LABELS:
             return self.cause
         return "oom" if self.out_of_memory else self.status.label

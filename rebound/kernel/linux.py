@@ -39,6 +39,10 @@ class NoProcess(OSError):
     """The system refused to make a process, or to prepare it for the exec."""
 
 
+class NotJoined(NoProcess):
+    """A process could not move into its cgroup; without one it can be started."""
+
+
 def valid_signals() -> frozenset[int]:
     """Return all signals but the few that the C library keeps for itself."""
     return frozenset(int(signo) for signo in _signal.valid_signals())

@@ -260,6 +260,10 @@ SCENARIOS = {
         [*JSON, *PROBE, "--health-tcp", "127.0.0.1:1", "sleep", "1000"],
         lambda run: run.told("health_failed") or run.told("health_unknown"),
     ),
+    "memory": Scenario(
+        [*PLAIN, *JSON, "--max-memory", "1", "sleep", "1000"],
+        lambda run: run.told("over_memory") or run.told("memory_unknown"),
+    ),
     "watchdog": Scenario(
         [*PLAIN, "--watchdog", "400ms", "--notify", *program("notifier.py", *NOTIFIER)], is_ready
     ),

@@ -349,6 +349,13 @@ ROWS = (
     ),
     Row("socket", "EMFILE EACCES ENOMEM", "watchdog", phase=SETUP, whens=(ONCE,)),
     Row("pipe2", "EMFILE ENFILE EINVAL", "health"),
+    # --- The limit of memory: what cannot be read is not known, and no reason to end a run.
+    Row("openat", "EACCES EMFILE ENFILE ENOMEM", "memory", many_calls=True),
+    Row("openat read", "ENOENT ESRCH", "memory", whens=MADE_ONCE, many_calls=True),
+    Row("read", "EINTR EIO ENOMEM", "memory", many_calls=True),
+    Row("getdents64", "EBADF ENOMEM", "memory"),
+    Row("readlink", "EACCES ENOENT", "memory", many_calls=True),
+    Row("openat", "EMFILE ENOENT", "memory", (CARRIES_ON, OWN_ERROR), phase=SETUP, many_calls=True),
     # --- Sockets that listen: without one of them nothing is started.
     Row(
         "socket",

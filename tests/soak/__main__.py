@@ -50,6 +50,7 @@ def happen(history: History, chance: random.Random) -> str:
     happenings: list[tuple[int, str, Callable[[], None]]] = [
         (6, "crash", lambda: history.crash(chance.choice(CRASHES))),
         (2, "killed", history.be_killed),
+        (1, "leak", history.leak),
         (1, "restart requested", history.restart),
         (4, "orphan", lambda: history.leave_orphan(chance.choice(KINDS))),
         (6, "signal", lambda: history.be_signalled(chance.choice(SIGNALS))),

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebound.core import config
-from rebound.core.config import Config, parse_statuses
+from rebound.core.config import Config, MemorySize, parse_memory_size, parse_statuses
 from rebound.core.exitstatus import StatusSet
 from rebound.options import spelling_of
 
@@ -89,6 +89,9 @@ OUT_OF_RANGE: list[tuple[str, object]] = [
     *((field, value) for field in PERIODS for value in (0, -1, math.inf, math.nan)),
     *(("oom_score_adj", value) for value in (-1001, 1001)),
     ("health_retries", 0),
+    *(("max_memory", MemorySize(value)) for value in (0, -1, 2**63)),
+    *(("max_memory", MemorySize(0, value)) for value in (-1, 101)),
+    ("max_memory", MemorySize(1, 1)),
     *(("health_command", value) for value in (" ", "\n", "a\0b", "\ud800")),
     *(("health_http", value) for value in ("127.0.0.1:80", "https://[::1]/", "http://x/", "a\0b")),
     *(("health_tcp", value) for value in ("127.0.0.1", "[::1]:0", "x:80", "/run/x", "a\0b")),
@@ -103,6 +106,8 @@ OF_ANOTHER_TYPE: list[tuple[str, object]] = [
     *(("oom_score_adj", value) for value in (*NOT_NUMBERS, 1.0)),
     *((field, value) for field in COUNTS for value in (None, 3.0)),
     *((field, None) for field in ("restart_delay", "max_delay", "reset_after")),
+    *(("max_memory", value) for value in ("512M", 1000, True, 0.5)),
+    *(("max_memory", MemorySize(value)) for value in (1.5, True, "1")),  # type: ignore[arg-type]
     *((field, value) for field in FLAGS for value in (0, 1, None, "yes")),
     *((field, value) for field in TEXTS for value in (None, 1, b"text", False, EMPTY)),
     *((field, value) for field in STATUSES for value in (None, 78, "78", {78}, frozenset({78}))),
@@ -215,6 +220,8 @@ IN_RANGE: list[tuple[str, object]] = [
     ("max_restarts_window", None),
     ("stop_timeout", None),
     ("watchdog", None),
+    *(("max_memory", value) for value in (None, MemorySize(1), MemorySize(2**63 - 1))),
+    *(("max_memory", MemorySize(0, percent)) for percent in (1, 100)),
     ("rewrite", ()),
     ("rewrite", ((1, 64), (64, 0))),
     *(("restart", value) for value in ("on-failure", "always", "never")),
@@ -226,6 +233,45 @@ IN_RANGE: list[tuple[str, object]] = [
 def test_a_value_in_range_is_taken(field: str, value: Any) -> None:
     """The ends of the range belong to it."""
     assert getattr(Config(**{field: value}), field) == value
+
+
+# --- Memory ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1", MemorySize(1)),
+        ("1048576", MemorySize(2**20)),
+        ("64K", MemorySize(2**16)),
+        ("512M", MemorySize(2**29)),
+        ("2G", MemorySize(2**31)),
+        ("1%", MemorySize(0, 1)),
+        ("100%", MemorySize(0, 100)),
+    ],
+)
+def test_amounts_of_memory_are_read(text: str, size: MemorySize) -> None:
+    """Bytes, with a unit of 1024, or a share."""
+    assert parse_memory_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "0", "0K", "0%", "101%", "M", "%", "512m", "1.5G", "1GB", "1MM", "1G%", "-1", " 1"),
+        *("٣", "9223372036854775808", "9" * 19 + "G", "9" * 30, "max"),
+    ],
+)
+def test_other_amounts_are_refused(text: str) -> None:
+    """In one line, which says what is allowed."""
+    with pytest.raises(ValueError, match=rf"^{re.escape(repr(text))} is not an .+512M, 2G, or 1%"):
+        parse_memory_size(text)
+
+
+def test_a_share_is_of_the_whole() -> None:
+    """Rounded down; bytes stay what they are."""
+    assert MemorySize(0, 50).of(1001) == 500
+    assert MemorySize(7).of(1001) == 7
 
 
 # --- Durations ------------------------------------------------------------------------

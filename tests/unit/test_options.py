@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebound import options
-from rebound.core.config import Config, conflict_in
+from rebound.core.config import Config, MemorySize, conflict_in
 from rebound.core.exitstatus import StatusSet
 from rebound.options import ACTION, JSON, OPTIONS, UsageError, format_help, parse
 
@@ -42,6 +42,7 @@ VALUED = [
     ("-n", "--no-restart"),
     ("--force-restart",),
     ("--max-runtime",),
+    ("--max-memory",),
     ("--stop-signal",),
     ("--rewrite",),
     ("--drain-signal",),
@@ -134,6 +135,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("--health-start-period 0", {"health_start_period": 0}),
     ("--health-retries 1", {"health_retries": 1}),
     ("--oom-score-adj -1000", {"oom_score_adj": -1000}),
+    ("--max-memory 512M", {"max_memory": MemorySize(2**29)}),
     ("--termination-log=", {"termination_log": ""}),
     ("--log-format json", {"log_format": "json"}),
     ("--log-file /log", {"log_file": "/log"}),
@@ -346,6 +348,7 @@ ALLOWED = {
     "--health-retries": "a whole number from 1",
     "--oom-score-adj": "a whole number from -1000 to 1000",
     "--log-format": "text, json, timed",
+    "--max-memory": "bytes, or 64K, 512M, 2G, or 1% to 100%",
 }
 ANY_TEXT = {"--health-cmd", "--termination-log", "--log-file"}
 

@@ -33,7 +33,7 @@ from rebound.core.events import (
     Started,
     say,
 )
-from rebound.core.exitstatus import HUNG, UNHEALTHY, End, ExitStatus
+from rebound.core.exitstatus import HUNG, MEMORY, UNHEALTHY, End, ExitStatus
 from rebound.core.restart import GAVE_UP, MEANT, REFUSED, RESTART
 from rebound.core.service import Service
 from rebound.core.signals import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH
@@ -69,6 +69,7 @@ from tests.unit.stories import (
     in_state,
     request,
     step,
+    take_memory,
 )
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ def test_however_it_ends_it_is_started_again(end: Story, status: ExitStatus) -> 
     assert subject.restarts == 1
 
 
-@pytest.mark.parametrize("end", [hang, fall_ill])
+@pytest.mark.parametrize("end", [hang, fall_ill, take_memory])
 def test_what_still_ends_rebound(end: Story) -> None:
     """--restart never and -r are about all failures."""
     for settings in ({"restart": "never"}, {"max_restarts": 1}):
@@ -275,7 +276,9 @@ def test_what_still_ends_rebound(end: Story) -> None:
         assert subject.exit_status == 134
 
 
-@pytest.mark.parametrize(("end", "cause"), [(hang, HUNG), (fall_ill, UNHEALTHY)])
+@pytest.mark.parametrize(
+    ("end", "cause"), [(hang, HUNG), (fall_ill, UNHEALTHY), (take_memory, MEMORY)]
+)
 @pytest.mark.parametrize("success", ["", "143"])
 def test_a_run_that_had_to_be_ended_is_no_success(end: Story, cause: str, success: str) -> None:
     """However well it takes our signal; nor is it for -e to say."""
