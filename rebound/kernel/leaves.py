@@ -141,8 +141,7 @@ def _make(directory: str) -> None:
 
 def _move_all(source: str, target: str) -> None:
     for _ in range(_ROUNDS):
-        # 0 stands for a process of an outer PID namespace: nobody here can name it.
-        pids = [pid for pid in _processes(source) if pid]
+        pids = _processes(source)
         if not pids:
             return
         for pid in pids:
@@ -161,8 +160,12 @@ def _move(pid: int, directory: str) -> None:
 
 
 def _processes(directory: str) -> list[int]:
+    """Return who is in a cgroup.  Raises `OSError`.
+
+    A process of an outer PID namespace is listed as 0, which to a write means ourselves.
+    """
     with open(f"{directory}/cgroup.procs", "rb", buffering=0) as file:
-        return [int(pid) for pid in file.readall().split()]
+        return [int(pid) for pid in file.readall().split() if pid != b"0"]
 
 
 def _descends(pid: int, is_its_own: dict[int, bool]) -> bool:
