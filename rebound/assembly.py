@@ -174,19 +174,29 @@ def _oom_kills(_context: Context) -> Part:
 def _endpoint(context: Context) -> Part:
     from rebound.control.endpoint import Endpoint
 
+    directory = context.config.run_directory
+    describe = _describer(context)
+    return Endpoint(directory, context.loop, context.log, describe, context.step)
+
+
+def _describer(context: Context) -> Callable[[], dict[str, object]]:
+    """Return what returns the fields of the status."""
+
     def describe() -> dict[str, object]:
         from rebound.control import status
-        from rebound.kernel import processes
+        from rebound.kernel import memory, processes
 
         adopted = len(processes.children(context.children.known()))
-        service, command = context.service, context.command
-        fields = status.describe(service, service.name, os.getpid(), command.pid, adopted)
+        service, pid = context.service, context.command.pid
+        fields = status.describe(service, service.name, os.getpid(), pid, adopted)
+        if pid is not None:
+            fields["resident"] = memory.resident(pid)
+        fields["log_dropped"] = context.log.dropped_in_all
         for part in context.parts:
             fields.update(part.describe())
         return fields
 
-    directory = context.config.run_directory
-    return Endpoint(directory, context.loop, context.log, describe, context.step)
+    return describe
 
 
 # --- At the end -------------------------------------------------------------------------

@@ -57,6 +57,8 @@ def _run(words: list[str], inherited: linux.Inherited, settings: options.Setting
         return _print(f"rebound {rebound.__version__}\n")
     if settings.pop(options.JSON, False):
         raise options.UsageError("option --json goes with --status or --restart-now")
+    if settings.pop(options.OPENMETRICS, False):
+        raise options.UsageError("option --openmetrics goes with --status")
     if settings.get("log_reopen") and signals.SIGHUP in settings.get("stop_signals", ()):
         raise options.UsageError("option --log-reopen goes without --stop-signal HUP: HUP stops")
     if settings.get("log_reopen") and not settings.get("log_file"):
@@ -99,9 +101,17 @@ def _ask(action: str, directory: str, words: list[str], settings: options.Settin
             f"option --{action} takes one PID at most, a number from 1, not {given!r}"
         )
     pid = int(words[0]) if words else None
-    ask = client.show_status if action == options.STATUS else client.restart_now
+    as_json = settings.get(options.JSON, False)
+    as_openmetrics = settings.get(options.OPENMETRICS, False)
+    if as_openmetrics and (as_json or action != options.STATUS):
+        raise options.UsageError("option --openmetrics goes with --status, and without --json")
     try:
-        text, status = ask(directory, pid, as_json=settings.get(options.JSON, False))
+        if action == options.STATUS:
+            text, status = client.show_status(
+                directory, pid, as_json=as_json, as_openmetrics=as_openmetrics
+            )
+        else:
+            text, status = client.restart_now(directory, pid, as_json=as_json)
     except client.Unclear as error:
         raise options.UsageError(str(error)) from None
     return _print(text) or status

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     Settings = dict[str, Any]
 
 USAGE = "rebound [options] [--] command [args…]"
-_USAGES = (USAGE, "rebound --status [--json] [PID]", "rebound --restart-now [--json] [PID]")
+_USAGES = (
+    USAGE,
+    "rebound --status [--json | --openmetrics] [PID]",
+    "rebound --restart-now [--json] [PID]",
+)
 
 _LONGEST_VALUE = 2000
 """Characters.  All exit statuses fit in; an error that repeats the value still fits in one line."""
@@ -29,6 +33,9 @@ ACTION = "action"
 
 JSON = "json"
 """The setting that makes STATUS and RESTART_NOW answer in JSON."""
+
+OPENMETRICS = "openmetrics"
+"""The setting that makes STATUS answer with metrics."""
 
 
 class UsageError(ValueError):
@@ -299,6 +306,12 @@ OPTIONS = (
         _means(ACTION, RESTART_NOW),
     ),
     Option(("--json",), "", "answer --status or --restart-now in JSON", _means(JSON, True)),
+    Option(
+        ("--openmetrics",),
+        "",
+        "answer --status in metrics, as Prometheus reads them",
+        _means(OPENMETRICS, True),
+    ),
     Option(("-h", "--help"), "", "show this help", _means(ACTION, HELP)),
     Option(("--version",), "", "show the version", _means(ACTION, VERSION)),
 )

@@ -28,10 +28,10 @@ FOLDERS = {"core": {"core"}, "kernel": {"core", "kernel"}}
 STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": {"inspect"}}
 """What the pure core needs of it: the signals' numbers; for help(), which has it, a signature."""
 
-LATER = {"core": {"activation", "address", "health", "jsontext", "notify", "part", "watch"}}
-LATER["core"] |= {"watchdog", "watchevents"}
+LATER = {"core": {"activation", "address", "health", "http", "jsontext", "notify", "openmetrics"}}
+LATER["core"] |= {"part", "watch", "watchdog", "watchevents"}
 LATER["kernel"] = {"caller", "closer", "descriptors", "forkexec", "libc", "logfile", "logjson"}
-LATER["kernel"] |= {"queues", "score", "socketfile", "sockets"}
+LATER["kernel"] |= {"aside", "memory", "queues", "score", "server", "socketfile", "sockets"}
 """Modules of these two folders that are for some option only, or for after the first start."""
 
 TOO_SLOW = {"_socket", "argparse", "collections", "ctypes", "dataclasses", "enum", "inspect"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rebound import options
 from rebound.core.config import Config
 from rebound.core.exitstatus import StatusSet
-from rebound.options import ACTION, JSON, OPTIONS, UsageError, format_help, parse
+from rebound.options import ACTION, JSON, OPENMETRICS, OPTIONS, UsageError, format_help, parse
 
 FLAGS = [
     ("--fresh",),
@@ -29,6 +29,7 @@ FLAGS = [
     ("--status",),
     ("--restart-now",),
     ("--json",),
+    ("--openmetrics",),
     ("--log-reopen",),
 ]
 VALUED = [
@@ -133,6 +134,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("--status", {ACTION: options.STATUS}),
     ("--restart-now", {ACTION: options.RESTART_NOW}),
     ("--json", {JSON: True}),
+    ("--openmetrics", {OPENMETRICS: True}),
     ("-h", {ACTION: options.HELP}),
     ("--help", {ACTION: options.HELP}),
     ("--version", {ACTION: options.VERSION}),
@@ -143,7 +145,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
 def test_what_an_option_sets(line: str, settings: dict[str, Any]) -> None:
     """Exactly that, and Config takes it."""
     assert settings_of(*line.split()) == settings
-    Config(**{name: settings[name] for name in settings.keys() - {ACTION, JSON}})
+    Config(**{name: settings[name] for name in settings.keys() - {ACTION, JSON, OPENMETRICS}})
 
 
 def test_stop_signals_add_up() -> None:
