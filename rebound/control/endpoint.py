@@ -51,7 +51,7 @@ class Endpoint(Part):
             self._control.close()
             self._control = None
         if self._socket:
-            # The spare descriptor of `Control` belongs to the same socket.
+            # The spare descriptor of the `Acceptor` belongs to the same socket.
             self._loop.ignore(self._socket.fd)
             self._socket.close()
             self._socket = None

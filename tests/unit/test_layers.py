@@ -31,7 +31,7 @@ STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": 
 LATER = {"core": {"activation", "address", "health", "http", "jsontext", "notify", "openmetrics"}}
 LATER["core"] |= {"part", "watch", "watchdog", "watchevents"}
 LATER["kernel"] = {"caller", "closer", "descriptors", "forkexec", "libc", "logfile", "logjson"}
-LATER["kernel"] |= {"aside", "memory", "queues", "score", "server", "socketfile", "sockets"}
+LATER["kernel"] |= {"acceptor", "aside", "memory", "queues", "score", "socketfile", "sockets"}
 """Modules of these two folders that are for some option only, or for after the first start."""
 
 TOO_SLOW = {"_socket", "argparse", "collections", "ctypes", "dataclasses", "enum", "inspect"}
