@@ -44,6 +44,10 @@ class Turns:
         """As of the real one; a test calls it."""
         self.repeated.append((handler, seconds))
 
+    def cease(self, handler: Handler) -> None:
+        """As of the real one."""
+        self.repeated = [(other, seconds) for other, seconds in self.repeated if other != handler]
+
     def ignore(self, fd: int) -> None:
         """As of the real one."""
         if self.watched.pop(fd, None):
