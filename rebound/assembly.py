@@ -70,6 +70,8 @@ def before_the_first_start(context: Context) -> Iterator[Part]:
         yield from _listeners(context, from_store)
     if config.watchdog is not None or config.fd_store:
         yield from _messages(context, manager, from_store)
+    if config.http:
+        yield _http(context)
     if config.health_command:
         from rebound.kernel.spawn import Spawner
         from rebound.parts.checker import Checker
@@ -141,6 +143,16 @@ def _messages(
     yield NotifySocket(directory, config.watchdog, store, closer, loop, log, context.step)
     if store:
         yield store
+
+
+def _http(context: Context) -> Part:
+    # The modules for a status are loaded while there is a descriptor for them.
+    from rebound.control import status  # noqa: F401
+    from rebound.kernel import memory  # noqa: F401
+    from rebound.parts.http import Http
+
+    service, describe = context.service, _describer(context)
+    return Http(context.config.http, context.loop, context.log, describe, lambda: service.is_ready)
 
 
 # --- After it: what can wait, and be done without ---------------------------------------

@@ -93,6 +93,13 @@ def _add_listen(settings: Settings, text: str) -> None:
     settings["listen"] = (*settings.get("listen", ()), text)
 
 
+def _set_http(settings: Settings, text: str) -> None:
+    from rebound.core import address
+
+    address.parse_unnamed(text)
+    settings["http"] = text
+
+
 OPTIONS = (
     Option(
         ("-0", "--restart-on-zero"),
@@ -225,6 +232,12 @@ OPTIONS = (
         "",
         "tell our own service manager (sd_notify) when the command is ready",
         _means("notify", True),
+    ),
+    Option(
+        ("--http",),
+        "ADDRESS",
+        "serve probes and metrics there: /livez /readyz /metrics /status",
+        _set_http,
     ),
     Option(
         ("--health-cmd",),
