@@ -1,8 +1,9 @@
-"""Watches descriptors whose handlers can wait: a turn of the loop calls one of them at most."""
+"""Watches descriptors whose handlers can wait: one a turn, and a small share of the time."""
 
 from __future__ import annotations
 
 import select
+import time
 
 from rebound.kernel import linux
 from rebound.kernel.loop import READABLE
@@ -13,21 +14,33 @@ if TYPE_CHECKING:
 
     from rebound.kernel.loop import Loop
 
+_SHARE = 0.05
+"""The share of the time that all handlers together may take in the long run."""
+
+_CREDIT = 0.05
+"""Seconds that they may take at once after a time without work: some hundred calls."""
+
+_REST = 0.02
+"""Seconds: the least time between two groups of calls once that is used up."""
+
 
 class Aside:
     """An epoll of its own within the loop's (epoll(7)).
 
-    However many of its descriptors are ready, the loop sees one.  So between any two handlers
-    the loop looks for signals.  Raises `OSError`: EMFILE, ENFILE, ENOMEM.
+    However many of its descriptors are ready, the loop sees one: so between any two handlers
+    the loop looks for signals.  Whoever keeps them busy takes no more than a share of the CPU.
+    Raises `OSError`: EMFILE, ENFILE, ENOMEM.
     """
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._watched: dict[int, Callable[[], None]] = {}
+        self._credit = _CREDIT
+        self._credited_at = time.monotonic()
+        self._is_resting = False
         self._epoll = select.epoll()
-        self._is_paused = True
         try:
-            self.resume()
+            loop.watch(self._epoll.fileno(), self._turn)
         except OSError:
             self._epoll.close()
             raise
@@ -48,30 +61,43 @@ class Aside:
         self._watched.pop(fd, None)
         linux.close(fd)
 
-    def pause(self) -> None:
-        """Call no handler until `resume`."""
-        if not self._is_paused:
+    def rest(self, seconds: float) -> None:
+        """Call no handler for that time."""
+        if not self._is_resting:
             self._loop.ignore(self._epoll.fileno())
-            self._is_paused = True
-
-    def resume(self) -> None:
-        """Go on after `pause`.  Raises `OSError`: ENOMEM, ENOSPC."""
-        if self._is_paused:
-            self._loop.watch(self._epoll.fileno(), self._turn)
-            self._is_paused = False
+            self._is_resting = True
+        self._loop.repeat(self._go_on, seconds)
 
     def close(self) -> None:
         """Close the epoll, but nothing that it watches."""
-        self.pause()
+        if self._epoll.closed:
+            return
+        self._loop.cease(self._go_on)
+        self._loop.ignore(self._epoll.fileno())
         self._watched.clear()
         try:
             self._epoll.close()
         except OSError:  # as with linux.close
             pass
 
+    def _go_on(self) -> None:
+        try:
+            self._loop.watch(self._epoll.fileno(), self._turn)
+        except OSError:  # ENOMEM, ENOSPC: once more after the same time
+            return
+        self._loop.cease(self._go_on)
+        self._is_resting = False
+
     def _turn(self) -> None:
-        if self._epoll.closed:
-            return  # by an earlier handler of this turn
+        if self._epoll.closed or self._is_resting:
+            return  # since an earlier handler of this turn
+        began = time.monotonic()
+        try:
+            self._call_one()
+        finally:
+            self._pay(began, time.monotonic())
+
+    def _call_one(self) -> None:
         try:
             ready = self._epoll.poll(0, 1)
         except OSError:  # the loop's own poll fails, too, and sees to it
@@ -80,3 +106,11 @@ class Aside:
             handler = self._watched.get(fd)
             if handler:
                 handler()
+
+    def _pay(self, began: float, now: float) -> None:
+        self._credit = min(self._credit + (began - self._credited_at) * _SHARE, _CREDIT)
+        self._credited_at = began
+        # We may have been stopped meanwhile, for hours: that is not paid for.
+        self._credit -= min(now - began, _CREDIT)
+        if self._credit < 0 and not self._is_resting and not self._epoll.closed:
+            self.rest(max(_REST, -self._credit / _SHARE))

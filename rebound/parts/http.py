@@ -33,6 +33,9 @@ _PATIENCE = 5.0
 _TICK = 1.0
 """Seconds between two looks at what has taken too long, while there is a connection."""
 
+_PAUSE = 1.0
+"""Seconds between two attempts to accept where no descriptor is left."""
+
 _PIECE = 65536
 """Bytes that are sent or thrown away at once: it takes some microseconds."""
 
@@ -88,13 +91,14 @@ class Http(Part):
         self._is_ready = is_ready
         self._clients: dict[int, Client] = {}
         self._fields: dict[str, object] = {}
+        self._bodies: dict[Callable[[], Body], Body] = {}
         self._good_until = 0.0
-        self._is_ticking = self._is_paused = self._has_complained = False
+        self._is_ticking = self._has_complained = False
         self._pages: dict[str, Callable[[], Body]] = {
             "/livez": lambda: (http.OK, http.TEXT, b"ok\n"),
             "/readyz": self._readiness,
-            "/metrics": self._metrics,
-            "/status": self._status,
+            "/metrics": lambda: self._kept(self._metrics),
+            "/status": lambda: self._kept(self._status),
         }
         try:
             self._aside = Aside(loop)
@@ -218,29 +222,22 @@ class Http(Part):
             self._is_ticking = True
 
     def _tick(self) -> None:
-        """Drop who has taken too long; accept again, if that was impossible."""
+        """Drop who has taken too long."""
         now = time.monotonic()
         for client in list(self._clients.values()):
             if client.until <= now:
                 self._drop(client)
-        try:
-            self._aside.resume()
-            self._is_paused = False
-        except OSError:  # ENOMEM, ENOSPC
-            self._is_paused = True
-        if not (self._clients or self._is_paused):
+        if not self._clients:
             self._loop.cease(self._tick)
             self._is_ticking = False
 
     def _look_away(self) -> None:
-        """Look away for a while: not even the spare descriptor helps, and we must not spin."""
+        """Wait for a descriptor: not even the spare one helps, and the loop must not spin."""
         if not self._has_complained:
             self._has_complained = True
             text = "no descriptor left for --http; trying again"
             self._log.write("error", "error", text)
-        self._aside.pause()
-        self._is_paused = True
-        self._start_ticking()
+        self._aside.rest(_PAUSE)
 
     # --- Pages ----------------------------------------------------------------------------
 
@@ -257,19 +254,23 @@ class Http(Part):
         return http.UNAVAILABLE, http.TEXT, b"not ready\n"
 
     def _metrics(self) -> Body:
-        shown = {name: logtext.shown(value) for name, value in self._snapshot().items()}
+        shown = {name: logtext.shown(value) for name, value in self._fields.items()}
         return http.OK, _METRICS_TYPE, openmetrics.render([shown]).encode()
 
     def _status(self) -> Body:
-        return http.OK, "application/json", to_json(self._snapshot()).encode() + b"\n"
+        return http.OK, "application/json", to_json(self._fields).encode() + b"\n"
 
-    def _snapshot(self) -> dict[str, object]:
+    def _kept(self, make: Callable[[], Body]) -> Body:
+        """Return a page that describes the status; it serves all who ask within a moment."""
         now = time.monotonic()
         if now >= self._good_until:
+            self._bodies.clear()
             self._fields = self._describe()
             taken = time.monotonic() - now
             self._good_until = now + max(_FRESH, _SHARE * taken)
-        return self._fields
+        if make not in self._bodies:
+            self._bodies[make] = make()
+        return self._bodies[make]
 
 
 class _Listener:

@@ -12,6 +12,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 import types
 from functools import partial
 
@@ -331,12 +332,13 @@ def test_aside_one_handler_is_called_a_turn(loop):
 
     (reading, writing), (other, other_writing) = pipes[:2]
     os.write(writing, b"x")
-    aside.pause()
-    aside.pause()
+    aside.rest(0.01)
+    turn_aside()
+    aside.rest(0.02)
     assert loop.wait(0) == ((), [])
-    aside.resume()
-    aside.resume()
-    assert len(loop.wait(0)[1]) == 1
+    [go_on] = loop.wait(None)[1]
+    go_on()
+    assert len(loop.wait(None)[1]) == 1
     aside.close_watched(reading)
     assert loop.wait(0) == ((), [])
     aside.watch(other_writing, partial(called.clear), WRITABLE)
@@ -347,6 +349,31 @@ def test_aside_one_handler_is_called_a_turn(loop):
     turn_aside()
     assert loop.wait(0) == ((), [])
     os.close(other)
+    loop.close()
+
+
+def test_aside_handlers_take_a_small_share_of_the_time(loop):
+    """After a group of calls they rest; of a long time in which we were stopped not much counts."""
+    linux.block_signals()
+    aside = Aside(loop)
+    _reading, writing = os.pipe()
+    called = []
+
+    def take():
+        called.append(time.monotonic())
+        until = called[-1] + 0.005
+        while time.monotonic() < until:
+            pass
+
+    aside.watch(writing, take, WRITABLE)
+    began = time.monotonic()
+    while len(called) < 15:
+        for each in loop.wait(None)[1]:
+            each()
+    # All but the first ten have to wait, a tenth of a second each.
+    assert called[14] - began > 0.3
+    aside.close()
+    assert loop.wait(0) == ((), [])
     loop.close()
 
 

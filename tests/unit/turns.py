@@ -42,6 +42,7 @@ class Turns:
 
     def repeat(self, handler: Handler, seconds: float) -> None:
         """As of the real one; a test calls it."""
+        self.cease(handler)
         self.repeated.append((handler, seconds))
 
     def cease(self, handler: Handler) -> None:
