@@ -45,9 +45,9 @@ _MOST_THROWN_AWAY = 4 * _PIECE
 _FRESH = 0.25
 """Seconds for which a description of the status serves all who ask."""
 
-_SHARE = 200
-"""A description serves for at least so many times as long as it took: with a thousand processes
-in /proc to read it takes 10 ms, and who asks on and on must not hold signals up."""
+_RARELY = 200
+"""A description serves for so many times the CPU time that it took: to read a thousand processes
+in /proc takes 10 ms, in which no signal is seen."""
 
 _METRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -265,9 +265,10 @@ class Http(Part):
         now = time.monotonic()
         if now >= self._good_until:
             self._bodies.clear()
+            before = linux.cpu_time()
             self._fields = self._describe()
-            taken = time.monotonic() - now
-            self._good_until = now + max(_FRESH, _SHARE * taken)
+            taken = linux.cpu_time() - before
+            self._good_until = now + max(_FRESH, _RARELY * taken)
         if make not in self._bodies:
             self._bodies[make] = make()
         return self._bodies[make]
