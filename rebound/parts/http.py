@@ -298,7 +298,7 @@ class _Listener:
         except OSError:
             self.close()
             raise
-        self.address = sockets.describe(self._fd)
+        self.address = sockets.describe(self._fd) or text
 
     def close(self) -> None:
         if self._acceptor:
