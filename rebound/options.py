@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     Settings = dict[str, Any]
 
 USAGE = "rebound [options] [--] command [args…]"
-_USAGES = (USAGE, "rebound --status [--json] [PID]", "rebound --restart-now [--json] [PID]")
+_USAGES = (
+    USAGE,
+    "rebound --status [--json | --openmetrics] [PID]",
+    "rebound --restart-now [--json] [PID]",
+)
 
 _LONGEST_VALUE = 2000
 """Characters.  All exit statuses fit in; an error that repeats the value still fits in one line."""
@@ -29,6 +33,9 @@ ACTION = "action"
 
 JSON = "json"
 """The setting that makes STATUS and RESTART_NOW answer in JSON."""
+
+OPENMETRICS = "openmetrics"
+"""The setting that makes STATUS answer with metrics."""
 
 
 class UsageError(ValueError):
@@ -84,6 +91,13 @@ def _add_listen(settings: Settings, text: str) -> None:
 
     address.parse(text)
     settings["listen"] = (*settings.get("listen", ()), text)
+
+
+def _set_http(settings: Settings, text: str) -> None:
+    from rebound.core import address
+
+    address.parse_unnamed(text)
+    settings["http"] = text
 
 
 OPTIONS = (
@@ -238,6 +252,12 @@ OPTIONS = (
         _means("notify", True),
     ),
     Option(
+        ("--http",),
+        "ADDRESS",
+        "serve probes and metrics there: /livez /readyz /metrics /status",
+        _set_http,
+    ),
+    Option(
         ("--health-cmd",),
         "CMD",
         "restart a run for which /bin/sh -c CMD keeps failing",
@@ -329,6 +349,12 @@ OPTIONS = (
         _means(ACTION, RESTART_NOW),
     ),
     Option(("--json",), "", "answer --status or --restart-now in JSON", _means(JSON, True)),
+    Option(
+        ("--openmetrics",),
+        "",
+        "answer --status in metrics, as Prometheus reads them",
+        _means(OPENMETRICS, True),
+    ),
     Option(("-h", "--help"), "", "show this help", _means(ACTION, HELP)),
     Option(("--version",), "", "show the version", _means(ACTION, VERSION)),
 )

@@ -125,6 +125,9 @@ class Config(Record):
         comes for this long (sd_notify(3)); None = no socket, no watchdog.
     notify: bool = False
         Tell the service manager at our own NOTIFY_SOCKET when the command is ready.
+    http: str = ''
+        The address of the server for probes and metrics, as for listen, but without a name and
+        'udp:'; empty = no server.
     health_command: str = ''
         The shell command that finds out whether the command is healthy; empty = no such checks.
     health_http: str = ''
@@ -185,6 +188,7 @@ class Config(Record):
     parent_death_signal: int | None = None
     watchdog: float | None = None
     notify: bool = False
+    http: str = ""
     health_command: str = ""
     health_http: str = ""
     health_tcp: str = ""
@@ -211,11 +215,11 @@ class Config(Record):
 
     @property
     def is_plain(self) -> bool:
-        """Whether a run needs only its process: no watch, no group of its own, no descriptor."""
+        """Whether a start needs only its process: no watch, no group, no socket."""
         asks = self.watchdog is not None or self.checks_health or self.notify
         limits = self.max_runtime is not None or self.max_memory
         hands_over = self.listen or self.fd_store
-        return not (asks or limits or hands_over or self.in_own_group)
+        return not (asks or limits or hands_over or self.in_own_group or self.http)
 
     @property
     def checks_health(self) -> bool:
@@ -333,6 +337,19 @@ def _are_addresses(value: object) -> bool:
     return True
 
 
+def _is_address(value: object) -> bool:
+    if not is_text(value):
+        return False
+    if value:
+        from rebound.core import address
+
+        try:
+            address.parse_unnamed(value)
+        except ValueError:
+            return False
+    return True
+
+
 def _is_shell_command(value: object) -> bool:
     return is_text(value) and (not value or bool(value.strip()))
 
@@ -407,6 +424,7 @@ _RULES: dict[str, Rule] = {
     "parent_death_signal": _or_none(_SIGNAL),
     "watchdog": _or_none(_PERIOD),
     "notify": _FLAG,
+    "http": ("a text such as '127.0.0.1:80' or '/run/http.sock', or empty", _is_address),
     "health_command": (
         "a shell command without NUL characters, or empty",
         _is_shell_command,

@@ -27,6 +27,9 @@ ON_PURPOSE = (REQUESTED, MAX_RUNTIME)
 
 _LABELS = (HUNG, UNHEALTHY, MEMORY)
 
+REASONS = ("exit", "signal", "oom", HUNG, UNHEALTHY, MEMORY, REQUESTED)
+"""The kinds of ends that are counted."""
+
 UNKNOWN = 255
 """The exit status assumed for a command that somebody else has waited for: a failure."""
 
@@ -81,6 +84,15 @@ class End(Record):
         if self.cause in _LABELS:
             return self.cause
         return "oom" if self.out_of_memory else self.status.label
+
+    @property
+    def reason(self) -> str:
+        """What kind of end it was: one of REASONS.  An end on purpose is a requested one."""
+        if self.cause:
+            return self.cause if self.cause in REASONS else REQUESTED
+        if self.out_of_memory:
+            return "oom"
+        return "signal" if self.status.signal else "exit"
 
 
 class StatusSet(Record):

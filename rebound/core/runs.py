@@ -83,6 +83,7 @@ def started(service: Service, event: Started, now: float) -> list[Action]:
     """Take note that a run has begun, and watch it."""
     service.state = RUNNING
     service.run = Run(event.pid, now)
+    service.starts += 1
     service.begin_watching(now)
     actions = [say(narrate.started, service.name, event.pid), *service.answer_restart()]
     if service.config.notify:

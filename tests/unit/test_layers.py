@@ -30,12 +30,13 @@ STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": 
 
 LATER = {
     "core": {
-        *("activation", "address", "health", "jsontext", "maxruntime", "memory", "notify", "part"),
-        *("target", "watch", "watchdog", "watchevents"),
+        *("activation", "address", "health", "http", "jsontext", "maxruntime", "memory", "notify"),
+        *("openmetrics", "part", "target", "watch", "watchdog", "watchevents"),
     },
     "kernel": {
-        *("caller", "cgroup", "closer", "descriptors", "forkexec", "leaves", "libc", "logfile"),
-        *("logjson", "logtimed", "memory", "probe", "queues", "score", "socketfile", "sockets"),
+        *("acceptor", "aside", "caller", "cgroup", "closer", "descriptors", "forkexec", "leaves"),
+        *("libc", "logfile", "logjson", "logtimed", "memory", "probe", "queues", "score"),
+        *("socketfile", "sockets"),
     },
 }
 """Modules of these two folders that are for some option only, or for after the first start."""

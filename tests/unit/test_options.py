@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rebound import options
 from rebound.core.config import Config, MemorySize, conflict_in
 from rebound.core.exitstatus import StatusSet
-from rebound.options import ACTION, JSON, OPTIONS, UsageError, format_help, parse
+from rebound.options import ACTION, JSON, OPENMETRICS, OPTIONS, UsageError, format_help, parse
 
 FLAGS = [
     ("--fresh",),
@@ -29,6 +29,7 @@ FLAGS = [
     ("--status",),
     ("--restart-now",),
     ("--json",),
+    ("--openmetrics",),
     ("--log-reopen",),
 ]
 VALUED = [
@@ -51,6 +52,7 @@ VALUED = [
     ("--stop-timeout",),
     ("-p", "--parent-death-signal"),
     ("--watchdog",),
+    ("--http",),
     ("--health-cmd",),
     ("--health-http",),
     ("--health-tcp",),
@@ -127,6 +129,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("--notify", {"notify": True}),
     ("--force-restart 0,TERM", {"force_restart": StatusSet(frozenset({0}), frozenset({15}))}),
     ("--max-runtime 12h", {"max_runtime": 43200}),
+    ("--http :9180", {"http": ":9180"}),
     ("--health-cmd true", {"health_command": "true"}),
     ("--health-http http://[::1]:80/x", {"health_http": "http://[::1]:80/x"}),
     ("--health-tcp localhost:80", {"health_tcp": "localhost:80"}),
@@ -143,6 +146,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("--status", {ACTION: options.STATUS}),
     ("--restart-now", {ACTION: options.RESTART_NOW}),
     ("--json", {JSON: True}),
+    ("--openmetrics", {OPENMETRICS: True}),
     ("-h", {ACTION: options.HELP}),
     ("--help", {ACTION: options.HELP}),
     ("--version", {ACTION: options.VERSION}),
@@ -153,7 +157,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
 def test_what_an_option_sets(line: str, settings: dict[str, Any]) -> None:
     """Exactly that, and Config takes it."""
     assert settings_of(*line.split()) == settings
-    Config(**{name: settings[name] for name in settings.keys() - {ACTION, JSON}})
+    Config(**{name: settings[name] for name in settings.keys() - {ACTION, JSON, OPENMETRICS}})
 
 
 def test_stop_signals_add_up() -> None:
@@ -336,6 +340,7 @@ ALLOWED = {
     "--rewrite": "FROM:TO",
     "--drain-signal": "TERM or SIGTERM, or 1 to 64",
     "--stop-timeout": "500ms, 10s, 5m, 1h",
+    "--http": "is not an address",
     "--listen": "127.0.0.1:8080, [::1]:8080",
     "--fd-store": "a whole number from 0",
     "-p": "TERM or SIGTERM, or 1 to 64",

@@ -574,3 +574,29 @@ def test_each_other_signal_is_told(state: State, rewrite: Any, what: str) -> Non
     subject = in_state(state, rewrite=rewrite)
     told = say(narrate.signal_received, SIGHUP, what)
     assert facts(subject, SignalReceived(SIGHUP)) == [told]
+
+
+# --- Counters -----------------------------------------------------------------------------
+
+
+def test_starts_and_ends_are_counted() -> None:
+    """What did not begin is neither; what rebound ended is counted by its cause."""
+    subject = in_state(RUNNING, **{**WATCHED, "burst": 0})
+    for make_end, reason in ((hang, "hung"), (fall_ill, "unhealthy"), (request, "requested")):
+        make_end(subject)
+        step(subject, ABORTED, 30)
+        assert subject.exits[reason] == 1
+        assert subject.last_exit_at == 30
+        step(subject, STARTED, 0)
+    step(subject, Exited(PID, ExitStatus(signal=SIGKILL), 0, True), 50)
+    step(subject, NOT_FOUND, 51)
+    step(subject, DeadlinePassed(), 52)
+    step(subject, NO_FORK, 52)
+    step(subject, DeadlinePassed(), 54)
+    step(subject, STARTED, 54)
+    step(subject, TERM, 60)
+    step(subject, TERMINATED, 61)
+    assert subject.starts == 5
+    counted = {reason: count for reason, count in subject.exits.items() if count}
+    assert counted == {"hung": 1, "unhealthy": 1, "requested": 1, "oom": 1, "signal": 1}
+    assert subject.last_exit_at == 61
