@@ -87,9 +87,10 @@ def before_the_first_start(context: Context) -> Iterator[Part]:
 
         yield Checker(_check(config, context.starter), context.environment, loop, log, step)
     if config.max_memory:
+        from rebound.core.size import parse_size
         from rebound.parts.memorylimit import MemoryLimit
 
-        yield MemoryLimit(config.max_memory, context.command.spawner, log)
+        yield MemoryLimit(parse_size(config.max_memory), context.command.spawner, log)
     if config.kill_group:
         from rebound.parts.killgroup import KillGroup
 

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rebound.core.config import MemorySize
+    from rebound.core.size import MemorySize
     from rebound.kernel.log import Log
     from rebound.kernel.spawn import Spawner
 

@@ -356,7 +356,7 @@ def test_aside_handlers_take_a_small_share_of_the_time(loop, monkeypatch):
     linux.block_signals()
     aside = Aside(loop)
     _reading, writing = os.pipe()
-    called = []
+    called: list[int] = []
     monkeypatch.setattr(linux, "cpu_time", lambda: 0.005 * len(called))
     aside.watch(writing, lambda: called.append(writing), WRITABLE)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rebound.core.config import Config, MemorySize
+from rebound.core.config import Config
 from rebound.core.events import (
     Action,
     Begin,
@@ -123,7 +123,7 @@ def facts(subject: Service, event: Event, now: float = 100.0) -> list[Action]:
 
 
 WATCHED: dict[str, Any] = {"watchdog": 10, "health_command": "check", "health_retries": 1}
-WATCHED |= {"max_memory": MemorySize(1000)}
+WATCHED |= {"max_memory": "1000"}
 
 
 def hang(subject: Service) -> None:

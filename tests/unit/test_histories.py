@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rebound.core import events, states, watchevents
-from rebound.core.config import Config, MemorySize
+from rebound.core.config import Config
 from rebound.core.dispatch import dispatch
 from rebound.core.exitstatus import REQUESTED, ExitStatus
 from rebound.core.notify import Message
@@ -35,7 +35,7 @@ CONFIGS = st.fixed_dictionaries(
         "watchdog": st.sampled_from([2.0]),
         "fd_store": st.just(5),
         "health_command": st.just("check"),
-        "max_memory": st.just(MemorySize(1000)),
+        "max_memory": st.just("1000"),
         "health_retries": st.integers(1, 2),
         "notify": st.booleans(),
         "fresh": st.booleans(),

@@ -31,6 +31,7 @@ STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": 
 LATER = {
     "core": {
         *("activation", "address", "health", "http", "jsontext", "maxruntime", "memory", "notify"),
+        *("rules", "size", "values"),
         *("openmetrics", "part", "target", "watch", "watchdog", "watchevents"),
     },
     "kernel": {

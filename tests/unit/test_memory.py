@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from rebound.core import narrate
-from rebound.core.config import MemorySize
 from rebound.core.events import DeadlinePassed, Started, say
 from rebound.core.exitstatus import MEMORY
 from rebound.core.memory import INTERVAL
@@ -19,7 +18,7 @@ OVER, WITHIN, UNKNOWN = MemoryRead(1001, 1000), MemoryRead(1000, 1000), MemoryRe
 
 def running(**settings: Any) -> Service:
     """A run with a limit, which began at 0."""
-    return in_state(RUNNING, max_memory=MemorySize(1000), **settings)
+    return in_state(RUNNING, max_memory="1000", **settings)
 
 
 def test_it_looks_once_a_second_while_the_command_runs() -> None:

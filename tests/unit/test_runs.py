@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rebound.core import narrate
-from rebound.core.config import parse_statuses
 from rebound.core.events import (
     AskAdopted,
     BackoffOver,
@@ -48,6 +47,7 @@ from rebound.core.states import (
     STARTING,
     STOPPING,
 )
+from rebound.core.values import parse_statuses
 from tests.unit.stories import (
     ABORTED,
     CRASH,

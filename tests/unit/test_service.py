@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebound.core import events, narrate, service, states
-from rebound.core.config import MemorySize
 from rebound.core.events import (
     Action,
     AskAdopted,
@@ -161,7 +160,7 @@ WATCHED_ONLY = {Notified, NotifiedByStrangers, HealthChecked, HealthUnknown, Mem
 WATCHED_ONLY |= {*TIMERS_OF_A_RUN}
 """Illegal without the watch that they belong to."""
 EVERYTHING: dict[str, Any] = {"health_command": "check", "watchdog": 10.0, "notify": True}
-EVERYTHING |= {"listen": ("@api",), "max_runtime": 3600.0, "max_memory": MemorySize(1000)}
+EVERYTHING |= {"listen": ("@api",), "max_runtime": 3600.0, "max_memory": "1000"}
 
 
 def test_the_matrix_is_whole() -> None:
