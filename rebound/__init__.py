@@ -4,7 +4,7 @@
 
     status = rebound.supervise(["my-daemon", "--flag"], rebound.Config(max_restarts=3))
 
-The README describes the command line tool `rebound`.
+docs/options.md describes the command line tool `rebound`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def supervise(command: Sequence[str], config: Config | None = None) -> int:
     """
     import os
 
+    from rebound.core.values import is_text
     from rebound.kernel import caller, linux
     from rebound.supervisor import Supervisor
 
@@ -44,6 +45,10 @@ def supervise(command: Sequence[str], config: Config | None = None) -> int:
         config = Config()
     if not isinstance(config, Config):
         raise TypeError(f"config must be a rebound.Config, not {config!r}")
+    if not command or isinstance(command, str) or not all(map(is_text, command)):
+        raise ValueError("the command must be a list of words without NUL characters")
+    if not command[0]:
+        raise ValueError("the first word of the command must not be empty")
     caller.require_alone()
     before = caller.Signals()
     try:

@@ -59,6 +59,10 @@ def watches(config: Config) -> list[MakeWatch]:
         from rebound.core.maxruntime import MaxRuntime
 
         found.append(lambda config, timers: MaxRuntime(config, timers, linux.chance))
+    if config.max_memory:
+        from rebound.core.memory import MemoryLimit
+
+        found.append(MemoryLimit)
     return found
 
 
@@ -76,10 +80,17 @@ def before_the_first_start(context: Context) -> Iterator[Part]:
         yield from _listeners(context, from_store)
     if config.watchdog is not None or config.fd_store:
         yield from _messages(context, manager, from_store)
+    if config.http:
+        yield _http(context)
     if config.checks_health:
         from rebound.parts.checker import Checker
 
         yield Checker(_check(config, context.starter), context.environment, loop, log, step)
+    if config.max_memory:
+        from rebound.core.size import parse_size
+        from rebound.parts.memorylimit import MemoryLimit
+
+        yield MemoryLimit(parse_size(config.max_memory), context.command.spawner, log)
     if config.kill_group:
         from rebound.parts.killgroup import KillGroup
 
@@ -162,6 +173,16 @@ def _messages(
         yield store
 
 
+def _http(context: Context) -> Part:
+    # The modules for a status are loaded while there is a descriptor for them.
+    from rebound.control import status  # noqa: F401
+    from rebound.kernel import memory  # noqa: F401
+    from rebound.parts.http import Http
+
+    service, describe = context.service, _describer(context)
+    return Http(context.config.http, context.loop, context.log, describe, lambda: service.is_ready)
+
+
 # --- After it: what can wait, and be done without ---------------------------------------
 
 
@@ -193,19 +214,29 @@ def _oom_kills(_context: Context) -> Part:
 def _endpoint(context: Context) -> Part:
     from rebound.control.endpoint import Endpoint
 
+    directory = context.config.run_directory
+    describe = _describer(context)
+    return Endpoint(directory, context.loop, context.log, describe, context.step)
+
+
+def _describer(context: Context) -> Callable[[], dict[str, object]]:
+    """Return what returns the fields of the status."""
+
     def describe() -> dict[str, object]:
         from rebound.control import status
-        from rebound.kernel import processes
+        from rebound.kernel import memory, processes
 
         adopted = len(processes.children(context.children.known()))
-        service, command = context.service, context.command
-        fields = status.describe(service, service.name, os.getpid(), command.pid, adopted)
+        service, pid = context.service, context.command.pid
+        fields = status.describe(service, service.name, os.getpid(), pid, adopted)
+        if pid is not None:
+            fields["resident"] = memory.resident(pid)
+        fields["log_dropped"] = context.log.dropped_in_all
         for part in context.parts:
             fields.update(part.describe())
         return fields
 
-    directory = context.config.run_directory
-    return Endpoint(directory, context.loop, context.log, describe, context.step)
+    return describe
 
 
 # --- At the end -------------------------------------------------------------------------

@@ -16,6 +16,10 @@ from rebound.kernel import linux
 from rebound.kernel.log import Log
 from rebound.supervisor import Supervisor
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 OPTIONS_VARIABLE = "REBOUND_OPTIONS"
 RUN_DIRECTORY_VARIABLE = "REBOUND_RUN_DIR"
 RUN_DIRECTORY = "/run/rebound"
@@ -55,8 +59,19 @@ def _run(words: list[str], inherited: linux.Inherited, settings: options.Setting
         return _print(options.format_help())
     if action == options.VERSION:
         return _print(f"rebound {rebound.__version__}\n")
+    _check(settings, command)
+    linux.set_name("rebound")
+    settings.setdefault("termination_log", TERMINATION_LOG)
+    config = Config(run_directory=run_directory, **settings)
+    return Supervisor(command, config, inherited, _environment()).run()
+
+
+def _check(settings: options.Settings, command: Sequence[str]) -> None:
+    """Refuse what goes ill together; what remains makes a valid `Config`."""
     if settings.pop(options.JSON, False):
         raise options.UsageError("option --json goes with --status or --restart-now")
+    if settings.pop(options.OPENMETRICS, False):
+        raise options.UsageError("option --openmetrics goes with --status")
     if settings.get("log_reopen") and signals.SIGHUP in settings.get("stop_signals", ()):
         raise options.UsageError("option --log-reopen goes without --stop-signal HUP: HUP stops")
     if settings.get("log_reopen") and not settings.get("log_file"):
@@ -69,10 +84,6 @@ def _run(words: list[str], inherited: linux.Inherited, settings: options.Setting
         raise options.UsageError(
             f"the command is an empty word (an unset variable?); usage: {options.USAGE}"
         )
-    linux.set_name("rebound")
-    settings.setdefault("termination_log", TERMINATION_LOG)
-    config = Config(run_directory=run_directory, **settings)
-    return Supervisor(command, config, inherited, _environment()).run()
 
 
 def _take_options_variable(settings: options.Settings) -> None:
@@ -101,9 +112,17 @@ def _ask(action: str, directory: str, words: list[str], settings: options.Settin
             f"option --{action} takes one PID at most, a number from 1, not {given!r}"
         )
     pid = int(words[0]) if words else None
-    ask = client.show_status if action == options.STATUS else client.restart_now
+    as_json = settings.get(options.JSON, False)
+    as_openmetrics = settings.get(options.OPENMETRICS, False)
+    if as_openmetrics and (as_json or action != options.STATUS):
+        raise options.UsageError("option --openmetrics goes with --status, and without --json")
     try:
-        text, status = ask(directory, pid, as_json=settings.get(options.JSON, False))
+        if action == options.STATUS:
+            text, status = client.show_status(
+                directory, pid, as_json=as_json, as_openmetrics=as_openmetrics
+            )
+        else:
+            text, status = client.restart_now(directory, pid, as_json=as_json)
     except client.Unclear as error:
         raise options.UsageError(str(error)) from None
     return _print(text) or status

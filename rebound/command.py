@@ -42,7 +42,8 @@ class Command:
         """Whether signals go to its whole process group."""
         self.exited: Callable[[], None] = lambda: None
         self.guard: Callable[[Callable[[], None]], None] = lambda call: call()
-        self._spawner = spawner
+        self.spawner = spawner
+        """What starts each run."""
         self._environment = environment
         self._log = log
         self._loop = loop
@@ -66,7 +67,7 @@ class Command:
                 handed += part.descriptors()
             if handed:
                 self._say_what_is_in_the_way(handed)
-            pid = self._spawner.spawn(self._environment, handed)
+            pid = self.spawner.spawn(self._environment, handed)
         except Exception as error:
             self._tell_gone()
             return _failure(error)

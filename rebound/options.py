@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rebound.core import config, signals
 from rebound.core.exitstatus import StatusSet
 from rebound.core.record import Record
 
@@ -14,7 +13,11 @@ if TYPE_CHECKING:
     Settings = dict[str, Any]
 
 USAGE = "rebound [options] [--] command [args…]"
-_USAGES = (USAGE, "rebound --status [--json] [PID]", "rebound --restart-now [--json] [PID]")
+_USAGES = (
+    USAGE,
+    "rebound --status [--json | --openmetrics] [PID]",
+    "rebound --restart-now [--json] [PID]",
+)
 
 _LONGEST_VALUE = 2000
 """Characters.  All exit statuses fit in; an error that repeats the value still fits in one line."""
@@ -29,6 +32,9 @@ ACTION = "action"
 
 JSON = "json"
 """The setting that makes STATUS and RESTART_NOW answer in JSON."""
+
+OPENMETRICS = "openmetrics"
+"""The setting that makes STATUS answer with metrics."""
 
 
 class UsageError(ValueError):
@@ -48,42 +54,50 @@ class Option(Record):
     apply: Callable[[Settings, str], None]
 
 
-def _sets(field: str, parse: Callable[[str], object]) -> Callable[[Settings, str], None]:
+def _sets(field: str, kind: str) -> Callable[[Settings, str], None]:
+    """Return what sets a field to a value of this kind, see `values.read`."""
+
     def apply(settings: Settings, text: str) -> None:
-        settings[field] = parse(text)
+        settings[field] = _read(kind, text)
 
     return apply
 
 
+def _read(kind: str, text: str) -> Any:
+    from rebound.core import values  # a start without options needs no values
+
+    return values.read(kind, text)
+
+
 def _means(field: str, value: object) -> Callable[[Settings, str], None]:
-    return _sets(field, lambda _text: value)
+    def apply(settings: Settings, _text: str) -> None:
+        settings[field] = value
+
+    return apply
 
 
 def _adds_statuses(field: str) -> Callable[[Settings, str], None]:
     def apply(settings: Settings, text: str) -> None:
-        settings[field] = settings.get(field, StatusSet()).union(config.parse_statuses(text))
+        settings[field] = settings.get(field, StatusSet()).union(_read("statuses", text))
 
     return apply
 
 
 def _add_stop_signals(settings: Settings, text: str) -> None:
     stop_signals = settings.get("stop_signals", frozenset())
-    settings["stop_signals"] = stop_signals | config.parse_stop_signals(text)
+    settings["stop_signals"] = stop_signals | _read("stop_signals", text)
 
 
 def _set_rate(settings: Settings, text: str) -> None:
-    settings["max_restarts"], settings["max_restarts_window"] = config.parse_rate(text)
+    settings["max_restarts"], settings["max_restarts_window"] = _read("rate", text)
 
 
 def _add_rewrite(settings: Settings, text: str) -> None:
-    settings["rewrite"] = (*settings.get("rewrite", ()), config.parse_rewrite(text))
+    settings["rewrite"] = (*settings.get("rewrite", ()), _read("rewrite", text))
 
 
 def _add_listen(settings: Settings, text: str) -> None:
-    from rebound.core import address
-
-    address.parse(text)
-    settings["listen"] = (*settings.get("listen", ()), text)
+    settings["listen"] = (*settings.get("listen", ()), _read("listen", text))
 
 
 OPTIONS = (
@@ -97,7 +111,7 @@ OPTIONS = (
         ("--restart",),
         "WHEN",
         "on-failure (default), always, or never (a plain init)",
-        _sets("restart", config.parse_restart),
+        _sets("restart", "restart"),
     ),
     Option(
         ("-r", "--max-restarts"),
@@ -109,25 +123,25 @@ OPTIONS = (
         ("-d", "--restart-delay"),
         "TIME",
         "wait before every restart (default 0)",
-        _sets("restart_delay", config.parse_duration),
+        _sets("restart_delay", "duration"),
     ),
     Option(
         ("-b", "--burst"),
         "N",
         "delay from the N-th rapid failure in a row on (default 5; 0: never)",
-        _sets("burst", config.parse_count),
+        _sets("burst", "count"),
     ),
     Option(
         ("--max-delay",),
         "TIME",
         "the back-off doubles from 1s up to TIME (default 60s)",
-        _sets("max_delay", config.parse_duration),
+        _sets("max_delay", "duration"),
     ),
     Option(
         ("--reset-after",),
         "TIME",
         "a run of at least TIME is not a rapid failure (default 10s)",
-        _sets("reset_after", config.parse_duration),
+        _sets("reset_after", "duration"),
     ),
     Option(
         ("-e", "--success"),
@@ -151,7 +165,13 @@ OPTIONS = (
         ("--max-runtime",),
         "TIME",
         "end each run after TIME, or up to a tenth sooner; start anew",
-        _sets("max_runtime", config.parse_period),
+        _sets("max_runtime", "period"),
+    ),
+    Option(
+        ("--max-memory",),
+        "SIZE",
+        "restart a run that takes more: 512M, 2G, or 50% of the container's",
+        _sets("max_memory", "memory_size"),
     ),
     Option(
         ("-g", "--own-group"),
@@ -193,13 +213,13 @@ OPTIONS = (
         ("--drain-signal",),
         "SIG",
         "ask adopted processes to stop with SIG at shutdown",
-        _sets("drain_signal", signals.parse),
+        _sets("drain_signal", "signal"),
     ),
     Option(
         ("--stop-timeout",),
         "TIME",
         "SIGKILL what is left TIME after the shutdown began",
-        _sets("stop_timeout", config.parse_duration),
+        _sets("stop_timeout", "duration"),
     ),
     Option(
         ("--listen",),
@@ -211,19 +231,19 @@ OPTIONS = (
         ("--fd-store",),
         "N",
         "keep N descriptors of a run for the next one (sd_notify FDSTORE)",
-        _sets("fd_store", config.parse_count),
+        _sets("fd_store", "count"),
     ),
     Option(
         ("-p", "--parent-death-signal"),
         "SIG",
         "rebound gets SIG when its own parent dies",
-        _sets("parent_death_signal", signals.parse),
+        _sets("parent_death_signal", "signal"),
     ),
     Option(
         ("--watchdog",),
         "TIME",
         "restart a run that sends no keep-alive (sd_notify) for TIME",
-        _sets("watchdog", config.parse_period),
+        _sets("watchdog", "period"),
     ),
     Option(
         ("--notify",),
@@ -232,70 +252,76 @@ OPTIONS = (
         _means("notify", True),
     ),
     Option(
+        ("--http",),
+        "ADDRESS",
+        "serve probes and metrics there: /livez /readyz /metrics /status",
+        _sets("http", "http"),
+    ),
+    Option(
         ("--health-cmd",),
         "CMD",
         "restart a run for which /bin/sh -c CMD keeps failing",
-        _sets("health_command", config.parse_command),
+        _sets("health_command", "command"),
     ),
     Option(
         ("--health-http",),
         "URL",
         "the same where a GET of URL keeps failing (200 to 399 pass)",
-        _sets("health_http", config.parse_health_http),
+        _sets("health_http", "health_http"),
     ),
     Option(
         ("--health-tcp",),
         "HOST:PORT",
         "the same where no connection can be made",
-        _sets("health_tcp", config.parse_health_tcp),
+        _sets("health_tcp", "health_tcp"),
     ),
     Option(
         ("--health-interval",),
         "TIME",
         "wait TIME from one check to the next (default 30s)",
-        _sets("health_interval", config.parse_period),
+        _sets("health_interval", "period"),
     ),
     Option(
         ("--health-timeout",),
         "TIME",
         "a check that takes longer fails (default 30s)",
-        _sets("health_timeout", config.parse_period),
+        _sets("health_timeout", "period"),
     ),
     Option(
         ("--health-start-period",),
         "TIME",
         "failures within TIME of the start do not count (default 0s)",
-        _sets("health_start_period", config.parse_duration),
+        _sets("health_start_period", "duration"),
     ),
     Option(
         ("--health-retries",),
         "N",
         "the command is unhealthy after N failures in a row (default 3)",
-        _sets("health_retries", config.parse_positive_count),
+        _sets("health_retries", "positive_count"),
     ),
     Option(
         ("--oom-score-adj",),
         "N",
         "-1000 to 1000: the higher, the sooner the OOM killer takes it",
-        _sets("oom_score_adj", config.parse_oom_score_adj),
+        _sets("oom_score_adj", "oom_score_adj"),
     ),
     Option(
         ("--termination-log",),
         "PATH",
         "say there why rebound ended; empty: leave it to the command",
-        _sets("termination_log", str),
+        _sets("termination_log", "text"),
     ),
     Option(
         ("--log-format",),
         "FORMAT",
         "text (default), timed (with the time), or json: an object a line",
-        _sets("log_format", config.parse_log_format),
+        _sets("log_format", "log_format"),
     ),
     Option(
         ("--log-file",),
         "PATH",
         "append the log to this file instead of stderr",
-        _sets("log_file", str),
+        _sets("log_file", "text"),
     ),
     Option(
         ("--log-reopen",),
@@ -323,6 +349,12 @@ OPTIONS = (
         _means(ACTION, RESTART_NOW),
     ),
     Option(("--json",), "", "answer --status or --restart-now in JSON", _means(JSON, True)),
+    Option(
+        ("--openmetrics",),
+        "",
+        "answer --status in metrics, as Prometheus reads them",
+        _means(OPENMETRICS, True),
+    ),
     Option(("-h", "--help"), "", "show this help", _means(ACTION, HELP)),
     Option(("--version",), "", "show the version", _means(ACTION, VERSION)),
 )

@@ -14,7 +14,7 @@ import time
 from rebound import command
 from rebound.children import Children
 from rebound.core import events, narrate, signals
-from rebound.core.config import TERMINATION_LOG, Config, is_text
+from rebound.core.config import TERMINATION_LOG, Config
 from rebound.core.dispatch import dispatch
 from rebound.core.incoming import JOB_CONTROL_SIGNALS, Incoming
 from rebound.core.restart import RestartPolicy
@@ -49,10 +49,6 @@ class Supervisor:
         inherited: linux.Inherited,
         environment: Mapping[bytes, bytes],
     ) -> None:
-        if not words or isinstance(words, str) or not all(map(is_text, words)):
-            raise ValueError("the command must be a list of words without NUL characters")
-        if not words[0]:
-            raise ValueError("the first word of the command must not be empty")
         self._config = config
         self._log = Log(config.verbosity, config.log_format, config.log_file)
         self._shown = narrate.words_at(self._log.shows)

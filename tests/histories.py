@@ -27,7 +27,12 @@ ENDS = (signal.SIGTERM, signal.SIGINT)
 OPTIONS = (*JSON, "-b0", "--stop-timeout", "1s", "--watchdog", "1h", "--fd-store", "40")
 OPTIONS += ("--max-runtime", "1h", "--health-tcp", "127.0.0.1:1", "--health-interval", "50ms")
 OPTIONS += ("--health-retries", "1000000")  # nobody listens there
+OPTIONS += ("--max-memory", "200M")
 MOST_STORED = 10
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
+PROBE = b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n"
+RUBBISH = (b"", b"GET", b"\0" * 10_000, SCRAPE * 100)
+"""What is no request for --http, or more than one."""
 
 
 class History:
@@ -42,11 +47,13 @@ class History:
         os.mkfifo(directory / "orders")
         self._orders = os.open(directory / "orders", os.O_RDWR | os.O_CLOEXEC)
         self._run_directory = {"REBOUND_RUN_DIR": str(directory / "run")}
-        listen = ["--listen", f"api={self._address}"]
-        command = [*OPTIONS, *listen, *program("puppet.py", directory)]
+        self._http = str(directory / "http")
+        options = [*OPTIONS, "--listen", f"api={self._address}", "--http", self._http]
+        command = [*options, *program("puppet.py", directory)]
         env = {**os.environ, **self._run_directory}
         self.rebound = Supervised(directory, command, wrapper, env=env)
         self.rebound.wait_ready()
+        self._connections_at_first = self._connections()
 
     def close(self) -> None:
         """Kill what is left."""
@@ -59,6 +66,13 @@ class History:
         """Have the command end so; the next run follows, and only that."""
         self._order(order)
         self._restarted()
+
+    def leak(self) -> None:
+        """Have the command take more memory than it may; rebound or the kernel ends it."""
+        self.settle()
+        self._order("take 250")
+        self._restarted()
+        assert self.rebound.events("exited")[-1]["reason"] in ("memory", "oom")
 
     def be_killed(self) -> None:
         """Kill the command from outside."""
@@ -138,6 +152,20 @@ class History:
         [fields] = json.loads(self._client("--status", "--json").stdout)
         assert (fields["state"], fields["restarts"]) == ("RUNNING", self.restarts)
 
+    def be_scraped(self, count: int) -> None:
+        """Have clients come for the metrics; each gets them."""
+        with ExitStack() as stack:
+            clients = [stack.enter_context(self._connect(SCRAPE)) for _ in range(count)]
+            for client in clients:
+                assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
+
+    def be_annoyed(self, rubbish: bytes, count: int = 9) -> None:
+        """Have clients come that say something else, and go; a probe gets its answer."""
+        for _ in range(count):
+            self._connect(rubbish).close()
+        with self._connect(PROBE) as probe:
+            assert probe.recv(100).startswith(b"HTTP/1.1 ")
+
     def thin_out(self, most: int, chance: random.Random) -> None:
         """Kill some of the daemons left behind when they are too many."""
         left = [child for child in self.rebound.children() if child != self._command()]
@@ -175,6 +203,7 @@ class History:
         process = psutil.Process(self.rebound.pid)
         eventually(self._has_none)
         eventually(lambda: process.num_threads() == 1)
+        eventually(lambda: self._connections() == self._connections_at_first)
         self.settle()
         return process.memory_info().rss, process.num_fds()
 
@@ -182,6 +211,19 @@ class History:
 
     def _order(self, order: str) -> None:
         os.write(self._orders, f"{order}\n".encode())
+
+    def _connect(self, request: bytes) -> socket.socket:
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(DEADLINE)
+        client.connect(self._http)
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has heard enough
+            client.sendall(request)
+        return client
+
+    def _connections(self) -> int:
+        """Give how many sockets rebound has at the address of --http, the listening one included."""
+        sockets = psutil.Process(self.rebound.pid).net_connections("unix")
+        return sum(str(one.laddr) == self._http for one in sockets)
 
     def _restarted(self) -> None:
         self.restarts += 1
@@ -193,9 +235,12 @@ class History:
 
     def _command(self) -> psutil.Process:
         session = os.getsid(self.rebound.pid)
-        [command] = eventually(
-            lambda: self.rebound.children(lambda child: os.getsid(child.pid) == session)
-        )
+
+        def is_command(child: psutil.Process) -> bool:
+            # A health check is a fork of rebound.
+            return os.getsid(child.pid) == session and child.name() != "rebound"
+
+        [command] = eventually(lambda: self.rebound.children(is_command))
         return command
 
     def _has_none(self) -> bool:

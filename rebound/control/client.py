@@ -11,7 +11,7 @@ import time
 from rebound.control import status
 from rebound.control.runsocket import pid_in
 from rebound.control.server import peer
-from rebound.kernel import processes
+from rebound.kernel import logtext, processes
 from rebound.kernel.logtext import printable
 from rebound.kernel.socketfile import is_socket, remove_if_stale
 
@@ -54,7 +54,9 @@ class NotForUs(NoAnswer):
     """The rebound belongs to another user."""
 
 
-def show_status(directory: str, pid: int | None, *, as_json: bool) -> tuple[str, int]:
+def show_status(
+    directory: str, pid: int | None, *, as_json: bool, as_openmetrics: bool = False
+) -> tuple[str, int]:
     """Ask all running rebounds, or one; return the text to print, and the exit status.
 
     Changes the working directory to `directory`.  Raises `Unclear` if there are too many.
@@ -65,13 +67,19 @@ def show_status(directory: str, pid: int | None, *, as_json: bool) -> tuple[str,
             answers.append(_failure(name, answer))
         elif answer:
             answers.append(answer)
+    if as_openmetrics:
+        from rebound.core import openmetrics
+
+        shown = [_shown(answer) for answer in answers]
+        all_well = WELL if all(answer["ok"] for answer in answers) else NOT_WELL
+        return openmetrics.render(shown), all_well if answers else NONE_FOUND
     if not answers:
         return _none_found(directory, pid, as_json=as_json), NONE_FOUND
     if as_json:
         text = json.dumps(answers, indent=2) + "\n"
     else:
         rows = [answer for answer in answers if "error" not in answer]
-        shown = [{name: _shown(value) for name, value in answer.items()} for answer in rows]
+        shown = [_shown(answer) for answer in rows]
         silent = [answer for answer in answers if "error" in answer]
         text = status.table(shown) if shown else ""
         text += "".join(map(status.details, shown))
@@ -118,10 +126,8 @@ def _failure(name: str, error: NoAnswer) -> dict[str, Any]:
     return {"pid": pid_in(name), "ok": False, "error": str(error)}
 
 
-def _shown(value: object) -> object:
-    if isinstance(value, list):
-        return [{name: _shown(part) for name, part in fields.items()} for fields in value]
-    return printable(value) if isinstance(value, str) else value
+def _shown(answer: dict[str, Any]) -> dict[str, object]:
+    return {name: logtext.shown(value) for name, value in answer.items()}
 
 
 def _ask_all(directory: str, pid: int | None) -> list[tuple[str, dict[str, Any] | NoAnswer]]:
@@ -219,7 +225,7 @@ def read_answer(line: bytes) -> dict[str, Any]:
         if isinstance(error, str):
             raise NoAnswer(error)
         if status.is_well_formed(answer):
-            return {name: answer[name] for name in status.FIELDS}
+            return {name: answer.get(name) for name in status.FIELDS}
     raise NoAnswer(_UNREADABLE)
 
 

@@ -51,7 +51,7 @@ class Endpoint(Part):
             self._control.close()
             self._control = None
         if self._socket:
-            # The spare descriptor of `Control` belongs to the same socket.
+            # The spare descriptor of the `Acceptor` belongs to the same socket.
             self._loop.ignore(self._socket.fd)
             self._socket.close()
             self._socket = None
@@ -72,6 +72,7 @@ class Endpoint(Part):
         if self._control is None:
             from rebound.control import status  # noqa: F401  while there is a descriptor for it
             from rebound.control.server import Control
+            from rebound.kernel import memory  # noqa: F401
 
             self._control = Control(fd, self._loop, self._describe, self._step)
         return self._control

@@ -8,12 +8,12 @@ one too many or a stranger loses its own connection, and disturbs nothing else.
 from __future__ import annotations
 
 import _socket
-import os
 import sys
 
 from rebound.core import events
 from rebound.core.jsontext import to_json
 from rebound.kernel import linux, processes
+from rebound.kernel.acceptor import Acceptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,17 +59,13 @@ class Control:
         self._status = status
         self._step = step
         self._clients: dict[int, Client] = {}
-        self._spare = os.dup(listener)
-        self._listener = _socket_of(listener)
+        self._acceptor = Acceptor(listener, self._take, _BATCH)
 
     def close(self) -> None:
         """Close all connections; the listening socket stays."""
         for client in list(self._clients.values()):
             self._drop(client)
-        self._listener.detach()
-        if self._spare >= 0:
-            linux.close(self._spare)
-            self._spare = -1
+        self._acceptor.close()
 
     def answer_restart(self, action: events.RestartAnswered) -> None:
         """Tell the clients that requested a restart that it was made, or why not."""
@@ -82,33 +78,7 @@ class Control:
 
     def accept(self) -> bool:
         """Accept the connections that wait; return False if that can never work again."""
-        for _ in range(_BATCH):
-            try:
-                socket = _accept(self._listener)
-            except BlockingIOError:
-                break
-            except OSError:
-                # EMFILE, ENFILE: the connection would wait, and the loop spin.  The spare
-                # descriptor lets us accept it, and close it.
-                return self._refuse()
-            self._take(socket)
-        return True
-
-    def _refuse(self) -> bool:
-        if self._spare >= 0:
-            linux.close(self._spare)
-            self._spare = -1
-        try:
-            linux.close(_accept(self._listener).detach())
-        except BlockingIOError:  # the client has gone meanwhile (ECONNABORTED)
-            pass
-        except OSError:
-            return False
-        try:
-            self._spare = os.dup(self._listener.fileno())
-        except OSError:
-            return False
-        return True
+        return self._acceptor.accept()
 
     def _take(self, socket: _socket.socket) -> None:
         client = Client(socket)
@@ -174,17 +144,6 @@ class Control:
         except OSError:
             pass
         self._drop(client)
-
-
-def _accept(listener: _socket.socket) -> _socket.socket:
-    # This is `socket.accept` without the module `socket`, whose half is in Python.
-    fd, _address = listener._accept()  # type: ignore[attr-defined]
-    return _socket_of(fd)
-
-
-def _socket_of(fd: int) -> _socket.socket:
-    # We say what kind it is, so that it need not ask the kernel, which may fail.
-    return _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
 
 
 def peer(socket: _socket.socket) -> tuple[int, int]:

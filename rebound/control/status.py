@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import rebound
 from rebound.core import narrate
 from rebound.core.events import BackoffOver
 from rebound.core.states import DRAINING, ENDED, KILLING, RUNNING, STOPPING
@@ -53,8 +54,20 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "adopted": _COUNT,
     "sockets": (list, _NONE),
     "stored": (*_COUNT, _NONE),
+    "version": (*_TEXT, _NONE),
+    "starts": (*_COUNT, _NONE),
+    "exits": (dict, _NONE),
+    "run_start_time": (*_NUMBER, _NONE),
+    "last_exit_time": (*_NUMBER, _NONE),
+    "backoff": (*_NUMBER, _NONE),
+    "resident": (*_COUNT, _NONE),
+    "log_dropped": (*_COUNT, _NONE),
+    "http": (*_TEXT, _NONE),
 }
 """The names and types of the fields that `describe` returns; numbers are from 0."""
+
+SINCE_1_2 = frozenset(list(FIELDS)[list(FIELDS).index("version") :])
+"""The fields that a rebound of an earlier version does not send: it may run on after an upgrade."""
 
 _HIGHEST = 1e15
 """More than any number of ours; up to here a float holds every whole number."""
@@ -69,10 +82,16 @@ SOCKET_FIELDS: dict[str, tuple[type, ...]] = {
 
 
 def is_well_formed(fields: Mapping[str, object]) -> bool:
-    """Return whether these are fields of `describe`; a later version may add others."""
-    if not _fit(fields, FIELDS):
+    """Return whether these are fields of `describe`.
+
+    An earlier version lacks those SINCE_1_2; a later one may add others.
+    """
+    types = {name: FIELDS[name] for name in FIELDS if name in fields or name not in SINCE_1_2}
+    if not _fit(fields, types):
         return False
-    sockets = fields["sockets"]
+    exits, sockets = fields.get("exits"), fields["sockets"]
+    if isinstance(exits, dict) and not all(_fits(count, _COUNT) for count in exits.values()):
+        return False
     return not isinstance(sockets, list) or all(
         isinstance(socket, dict) and _fit(socket, SOCKET_FIELDS) for socket in sockets
     )
@@ -91,7 +110,7 @@ def _fits(value: object, types: tuple[type, ...]) -> bool:
 def describe(
     service: Service, command: str, pid: int, child_pid: int | None, adopted: int
 ) -> dict[str, object]:
-    """Return the fields; the README documents their names, which stay."""
+    """Return the fields; docs/operation.md documents their names, which stay."""
     now = time.monotonic()
     wall = time.time() - now
     next_start = service.timers.time_of(BackoffOver)
@@ -116,7 +135,22 @@ def describe(
         "adopted": adopted,
         "sockets": None,
         "stored": None,
+        "version": rebound.__version__,
+        "starts": service.starts,
+        "exits": dict(service.exits),
+        "run_start_time": _time(wall, run.started_at if run.pid else None),
+        "last_exit_time": _time(wall, service.last_exit_at),
+        "backoff": round(service.timers.length_of(BackoffOver), 3),
+        "resident": None,
+        "log_dropped": 0,
+        "http": None,
     }
+
+
+def _time(wall: float, at: float | None) -> float | None:
+    # In hundredths of a second: the two clocks are read one after the other, and the same moment
+    # should be the same number each time.
+    return None if at is None else round(wall + at, 2)
 
 
 def state_word(fields: Mapping[str, object]) -> str:

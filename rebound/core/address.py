@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     Family = Literal["all", "ipv4", "ipv6", "path", "abstract"]
 
 ALLOWED = (
-    "127.0.0.1:8080, [::1]:8080, localhost:8080, :8080 (all addresses), /run/api.sock, "
-    "@abstract, each with udp: before it for datagrams"
+    "127.0.0.1:8080, [::1]:8080, localhost:8080, :8080 (all addresses), /run/api.sock, @abstract"
 )
 """What an address may look like, in an error message."""
 
@@ -38,14 +37,25 @@ def parse(text: str) -> Address:
     """Read `[NAME=]ADDRESS`.  Raises `ValueError`; its text says what is wrong."""
     name, address = _split_name(text)
     is_datagram = address.startswith(_DATAGRAMS)
-    address = address.removeprefix(_DATAGRAMS)
+    allowed = f"{ALLOWED}, each with {_DATAGRAMS} before it for datagrams"
+    return _parse(name, address.removeprefix(_DATAGRAMS), allowed, is_datagram=is_datagram)
+
+
+def parse_unnamed(text: str) -> Address:
+    """Read ADDRESS, without a name, for connections.  Raises `ValueError`, as `parse` does."""
+    if text.startswith(_DATAGRAMS) or _split_name(text)[1] != text:
+        raise ValueError(f"{text!r} is not an address without NAME= and udp: ({ALLOWED})")
+    return _parse(UNNAMED, text, ALLOWED, is_datagram=False)
+
+
+def _parse(name: str, address: str, allowed: str, *, is_datagram: bool) -> Address:
     if address.startswith(("/", "@")):
         return _parse_unix(name, address, is_datagram=is_datagram)
     host, colon, port = address.rpartition(":")
     if not colon:
-        raise ValueError(f"{text!r} is not an address ({ALLOWED})")
+        raise ValueError(f"{address!r} is not an address ({allowed})")
     if not is_port(port):
-        raise ValueError(f"{text!r}: {port!r} is not a port (0 to {HIGHEST_PORT})")
+        raise ValueError(f"{address!r}: {port!r} is not a port (0 to {HIGHEST_PORT})")
     family, host = parse_host(host)
     return Address(name, family, host, int(port), is_datagram)
 

@@ -1,44 +1,22 @@
-"""All settings as one validated value, and the parsers of their text."""
+"""All settings as one validated value."""
 
 from __future__ import annotations
 
-from rebound.core import signals
 from rebound.core.exitstatus import StatusSet
 from rebound.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, TypeGuard
-
-    Rule = tuple[str, Callable[[Any], bool]]
-
-RESTART_CHOICES = ("on-failure", "always", "never")
-VERBOSITIES = ("quiet", "normal", "verbose")
-LOG_FORMATS = ("text", "json", "timed")
+    from typing import Any
 
 HEALTH_CHECKS = ("health_command", "health_http", "health_tcp")
 
 TERMINATION_LOG = "/dev/termination-log"
 """Kubernetes looks for a message here.  Only the runtime makes this file."""
 
-_LOWEST_OOM_SCORE_ADJ, _HIGHEST_OOM_SCORE_ADJ = -1000, 1000  # proc(5)
-
-_LONGEST_TIME = 1e24
-"""Seconds: the most that the command line can say.  A float can still add to them, and count
-them in microseconds.  A much larger whole number fits in no float."""
-
-_NEVER_A_STOP = (
-    signals.SIGKILL,
-    signals.SIGSTOP,
-    signals.SIGCHLD,
-    signals.SIGCONT,
-    signals.SIGTSTP,
-    signals.SIGTTIN,
-    signals.SIGTTOU,
-)
-
-_UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0))
+_ALWAYS_SET = ("run_directory", "termination_log")
+"""What the command line sets without an option; a plain start needs no rules for them."""
 
 
 class Config(Record):
@@ -71,6 +49,10 @@ class Config(Record):
     max_runtime: float | None = None
         Seconds.  End each run after this time, or up to a tenth sooner, and start anew;
         None = never.
+    max_memory: str = ''
+        '512M', or '50%' of what the container may take.  End a run whose resident memory, its
+        descendants' included, is above that at two looks in a row, a second apart; where cgroups
+        can be made, the kernel holds the limit.  Empty = no such limit.
     own_group: bool = False
         Give the command its own process group, and the terminal if rebound had it.
     signal_group: bool = False
@@ -102,6 +84,9 @@ class Config(Record):
         comes for this long (sd_notify(3)); None = no socket, no watchdog.
     notify: bool = False
         Tell the service manager at our own NOTIFY_SOCKET when the command is ready.
+    http: str = ''
+        The address of the server for probes and metrics, as for listen, but without a name and
+        'udp:'; empty = no server.
     health_command: str = ''
         The shell command that finds out whether the command is healthy; empty = no such checks.
     health_http: str = ''
@@ -148,6 +133,7 @@ class Config(Record):
     no_restart: StatusSet = StatusSet()
     force_restart: StatusSet = StatusSet()
     max_runtime: float | None = None
+    max_memory: str = ""
     own_group: bool = False
     signal_group: bool = False
     kill_group: bool = False
@@ -161,6 +147,7 @@ class Config(Record):
     parent_death_signal: int | None = None
     watchdog: float | None = None
     notify: bool = False
+    http: str = ""
     health_command: str = ""
     health_http: str = ""
     health_tcp: str = ""
@@ -181,17 +168,20 @@ class Config(Record):
         def __init__(self, *values: object, **named: object) -> None:
             super().__init__(*values, **named)
             for field, value in self.__dict__.items():
-                _check(field, value)
+                if field not in _ALWAYS_SET or not _is_plain_text(value):
+                    from rebound.core import rules
+
+                    rules.check(field, value)
             if conflict := conflict_in(self.__dict__):
                 raise ValueError(conflict)
 
     @property
     def is_plain(self) -> bool:
-        """Whether a run needs only its process: no watch, no group of its own, no descriptor."""
+        """Whether a start needs only its process: no watch, no group, no socket."""
         asks = self.watchdog is not None or self.checks_health or self.notify
-        limits = self.max_runtime is not None
+        limits = self.max_runtime is not None or self.max_memory
         hands_over = self.listen or self.fd_store
-        return not (asks or limits or hands_over or self.in_own_group)
+        return not (asks or limits or hands_over or self.in_own_group or self.http)
 
     @property
     def checks_health(self) -> bool:
@@ -202,15 +192,6 @@ class Config(Record):
     def in_own_group(self) -> bool:
         """Whether the command gets its own process group."""
         return self.own_group or self.signal_group or self.kill_group
-
-
-# --- What is allowed in each field ------------------------------------------------------
-
-
-def _check(field: str, value: object) -> None:
-    allowed, is_allowed = _RULES[field]
-    if not is_allowed(value):
-        raise ValueError(f"{field} must be {allowed}, not {value!r}")
 
 
 def conflict_in(fields: Mapping[str, Any], name_of: Callable[[str], str] = str) -> str:
@@ -226,306 +207,5 @@ def conflict_in(fields: Mapping[str, Any], name_of: Callable[[str], str] = str) 
     return f"{' and '.join(checks)} exclude each other" if checks[1:] else ""
 
 
-def _is_whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_time(value: object) -> bool:
-    return (_is_whole(value) or isinstance(value, float)) and 0 <= value <= _LONGEST_TIME
-
-
-def _is_period(value: object) -> bool:
-    return _is_time(value) and value != 0
-
-
-def _is_oom_score_adj(value: object) -> bool:
-    return _is_whole(value) and _LOWEST_OOM_SCORE_ADJ <= value <= _HIGHEST_OOM_SCORE_ADJ
-
-
-def _is_signal(value: object) -> bool:
-    return _is_whole(value) and 1 <= value <= signals.LAST
-
-
-def can_mean_stop(value: object) -> bool:
-    """Return whether this is a signal that may begin the shutdown.
-
-    KILL and STOP cannot be caught, CHLD tells of children, the others belong to job control.
-    """
-    return _is_signal(value) and value not in _NEVER_A_STOP
-
-
-def _are_stop_signals(value: object) -> bool:
-    return isinstance(value, frozenset) and all(map(can_mean_stop, value))
-
-
-def _is_rewrite(value: object) -> bool:
-    return isinstance(value, tuple) and all(
-        isinstance(pair, tuple)
-        and len(pair) == 2
-        and _is_signal(pair[0])
-        and (_is_signal(pair[1]) or (_is_whole(pair[1]) and pair[1] == 0))
-        for pair in value
-    )
-
-
-def _is_status_set(value: object) -> bool:
-    return (
-        isinstance(value, StatusSet)
-        and isinstance(value.codes, frozenset)
-        and isinstance(value.signals, frozenset)
-        and all(_is_whole(code) and 0 <= code <= 255 for code in value.codes)
-        and all(_is_signal(signo) for signo in value.signals)
-    )
-
-
-def is_text(value: object) -> TypeGuard[str]:
-    """Return whether the system can take this text: no NUL, and only what can be encoded."""
-    if not isinstance(value, str):
-        return False
-    try:
-        return b"\0" not in value.encode(errors="surrogateescape")
-    except UnicodeEncodeError:
-        return False
-
-
-def _are_addresses(value: object) -> bool:
-    if not isinstance(value, tuple) or not all(map(is_text, value)):
-        return False
-    if value:
-        from rebound.core import address
-
-        return all(_is_read_by(address.parse, text) for text in value)
-    return True
-
-
-def _is_shell_command(value: object) -> bool:
-    return is_text(value) and (not value or bool(value.strip()))
-
-
-def _is_health_http(value: object) -> bool:
-    return value == "" or (is_text(value) and _is_read_by(parse_health_http, value))
-
-
-def _is_health_tcp(value: object) -> bool:
-    return value == "" or (is_text(value) and _is_read_by(parse_health_tcp, value))
-
-
-def _is_read_by(parse: Callable[[str], object], text: str) -> bool:
-    try:
-        parse(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _choice(choices: tuple[str, ...]) -> Rule:
-    return f"one of {', '.join(choices)}", lambda value: value in choices
-
-
-def _or_none(rule: Rule) -> Rule:
-    allowed, is_allowed = rule
-    return f"None or {allowed}", lambda value: value is None or is_allowed(value)
-
-
-_COUNT: Rule = ("a whole number from 0", lambda value: _is_whole(value) and value >= 0)
-_TIME: Rule = ("a number of seconds from 0 to 1e24", _is_time)
-_PERIOD: Rule = ("a number of seconds above 0, up to 1e24", _is_period)
-_SIGNAL: Rule = (f"a signal number (1 to {signals.LAST})", _is_signal)
-_FLAG: Rule = ("True or False", lambda value: isinstance(value, bool))
-_PATH: Rule = ("a path without NUL characters, or empty", is_text)
-_STATUSES: Rule = (
-    f"a StatusSet with frozensets of exit statuses (0 to 255) and signals (1 to {signals.LAST})",
-    _is_status_set,
-)
-
-_RULES: dict[str, Rule] = {
-    "restart": _choice(RESTART_CHOICES),
-    "max_restarts": _COUNT,
-    "max_restarts_window": _or_none(_TIME),
-    "restart_delay": _TIME,
-    "burst": _COUNT,
-    "max_delay": _TIME,
-    "reset_after": _TIME,
-    "success": _STATUSES,
-    "no_restart": _STATUSES,
-    "force_restart": _STATUSES,
-    "max_runtime": _or_none(_PERIOD),
-    "own_group": _FLAG,
-    "signal_group": _FLAG,
-    "kill_group": _FLAG,
-    "fresh": _FLAG,
-    "rewrite": (
-        f"a tuple of (from, to) pairs of signal numbers (1 to {signals.LAST}; to 0 sends nothing)",
-        _is_rewrite,
-    ),
-    "stop_signals": (
-        "a frozenset of signal numbers, without KILL, STOP, CHLD, CONT, TSTP, TTIN and TTOU",
-        _are_stop_signals,
-    ),
-    "drain_signal": _or_none(_SIGNAL),
-    "listen": ("a tuple of texts such as '127.0.0.1:80' or 'NAME=/run/api.sock'", _are_addresses),
-    "fd_store": _COUNT,
-    "stop_timeout": _or_none(_TIME),
-    "parent_death_signal": _or_none(_SIGNAL),
-    "watchdog": _or_none(_PERIOD),
-    "notify": _FLAG,
-    "health_command": (
-        "a shell command without NUL characters, or empty",
-        _is_shell_command,
-    ),
-    "health_http": ("a URL such as 'http://127.0.0.1:8080/healthz', or empty", _is_health_http),
-    "health_tcp": ("a HOST:PORT such as '127.0.0.1:8080', or empty", _is_health_tcp),
-    "health_interval": _PERIOD,
-    "health_timeout": _PERIOD,
-    "health_start_period": _TIME,
-    "health_retries": (
-        "a whole number from 1",
-        lambda value: _is_whole(value) and value >= 1,
-    ),
-    "oom_score_adj": _or_none(("a whole number from -1000 to 1000", _is_oom_score_adj)),
-    "run_directory": _PATH,
-    "termination_log": _PATH,
-    "log_format": _choice(LOG_FORMATS),
-    "log_file": _PATH,
-    "log_reopen": _FLAG,
-    "verbosity": _choice(VERBOSITIES),
-}
-"""The allowed values of each field, in words and as a test."""
-
-
-# --- How values are written as text -----------------------------------------------------
-
-
-def parse_duration(text: str) -> float:
-    """Read seconds: `2`, `0.5`, `500ms`, `10s`, `5m`, `1h`."""
-    for unit, factor in _UNITS:
-        number = text.removesuffix(unit)
-        if number != text and _is_decimal(number):
-            return float(number) * factor
-    if _is_decimal(text):
-        return float(text)
-    raise ValueError(f"{text!r} is not a time (seconds such as 2 or 0.5, or 500ms, 10s, 5m, 1h)")
-
-
-def parse_period(text: str) -> float:
-    """Read seconds, as `parse_duration` does, but more than 0."""
-    seconds = parse_duration(text)
-    if not seconds:
-        raise ValueError(f"{text!r} is too short (it must be more than 0)")
-    return seconds
-
-
-def _is_decimal(text: str) -> bool:
-    # float() alone also takes "nan", "1e9", "1_0" and "-1".
-    # A longer number could become infinite.
-    return text.isascii() and len(text) <= 20 and text.replace(".", "", 1).isdecimal()
-
-
-def parse_count(text: str) -> int:
-    """Read a whole number from 0."""
-    return _parse_whole_number(text, 0)
-
-
-def parse_positive_count(text: str) -> int:
-    """Read a whole number from 1."""
-    return _parse_whole_number(text, 1)
-
-
-def _parse_whole_number(text: str, least: int) -> int:
-    if text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) >= least:
-        return int(text)
-    raise ValueError(f"{text!r} is not a whole number from {least}")
-
-
-def parse_command(text: str) -> str:
-    """Read a shell command: any text but an empty one."""
-    if not text.strip():
-        raise ValueError(f"{text!r} is not a shell command")
-    return text
-
-
-def parse_health_http(text: str) -> str:
-    """Read the URL of a health check."""
-    from rebound.core import target
-
-    target.parse_url(text)
-    return text
-
-
-def parse_health_tcp(text: str) -> str:
-    """Read the HOST:PORT of a health check."""
-    from rebound.core import target
-
-    target.parse_host_port(text)
-    return text
-
-
-def parse_oom_score_adj(text: str) -> int:
-    """Read a whole number from -1000 to 1000."""
-    digits = text.removeprefix("-")
-    if digits.isascii() and digits.isdecimal() and len(digits) <= 4:
-        value = int(text)
-        if _is_oom_score_adj(value):
-            return value
-    raise ValueError(f"{text!r} is not a whole number from -1000 to 1000")
-
-
-def parse_rate(text: str) -> tuple[int, float | None]:
-    """Read `N` or `N/TIME`: a number in all, or within the last TIME."""
-    count, slash, window = text.partition("/")
-    return parse_count(count), parse_duration(window) if slash else None
-
-
-def parse_statuses(text: str) -> StatusSet:
-    """Read a comma-separated list of exit statuses (0 to 255) and signal names."""
-    codes, signos = set(), set()
-    for word in text.split(","):
-        if word.isascii() and word.isdecimal():
-            if len(word) > 3 or int(word) > 255:
-                raise ValueError(f"{word!r} is not an exit status (0 to 255)")
-            codes.add(int(word))
-        else:
-            try:
-                signos.add(signals.parse(word))
-            except ValueError:
-                raise ValueError(
-                    f"{word!r} is neither an exit status (0 to 255) nor a signal's name"
-                ) from None
-    return StatusSet(frozenset(codes), frozenset(signos))
-
-
-def parse_stop_signals(text: str) -> frozenset[int]:
-    """Read a comma-separated list of signals that can mean a stop."""
-    signos = frozenset(signals.parse(word) for word in text.split(","))
-    for signo in signos:
-        if not can_mean_stop(signo):
-            name = signals.name(signo)
-            raise ValueError(f"{name} cannot mean a stop (QUIT, USR1, WINCH, RTMIN+3 … can)")
-    return signos
-
-
-def parse_rewrite(text: str) -> tuple[int, int]:
-    """Read `FROM:TO`, two signals; TO may be 0."""
-    source, colon, target = text.partition(":")
-    if not colon:
-        raise ValueError(f"{text!r} is not FROM:TO (two signals, e.g. TERM:INT; TO 0 drops FROM)")
-    try:
-        return signals.parse(source), 0 if target == "0" else signals.parse(target)
-    except ValueError as error:
-        raise ValueError(f"{error}; TO may also be 0, which sends nothing") from None
-
-
-def parse_restart(text: str) -> str:
-    """Read a restart policy."""
-    return _parse_choice(text, RESTART_CHOICES)
-
-
-def parse_log_format(text: str) -> str:
-    """Read a log format."""
-    return _parse_choice(text, LOG_FORMATS)
-
-
-def _parse_choice(text: str, choices: tuple[str, ...]) -> str:
-    if text in choices:
-        return text
-    raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+def _is_plain_text(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and "\0" not in value

@@ -17,6 +17,7 @@ OWN_ERROR = 125
 
 HUNG = "hung"
 UNHEALTHY = "unhealthy"
+MEMORY = "memory"
 REQUESTED = "requested"
 MAX_RUNTIME = "max-runtime"
 """Why rebound itself ended a run: the exit status only answers rebound's signal."""
@@ -24,7 +25,10 @@ MAX_RUNTIME = "max-runtime"
 ON_PURPOSE = (REQUESTED, MAX_RUNTIME)
 """Causes that say nothing against the run: it is no failure, and a new one begins at once."""
 
-_LABELS = (HUNG, UNHEALTHY)
+_LABELS = (HUNG, UNHEALTHY, MEMORY)
+
+REASONS = ("exit", "signal", "oom", HUNG, UNHEALTHY, MEMORY, REQUESTED)
+"""The kinds of ends that are counted."""
 
 UNKNOWN = 255
 """The exit status assumed for a command that somebody else has waited for: a failure."""
@@ -69,17 +73,26 @@ class End(Record):
 
     status: ExitStatus
     cause: str = ""
-    """Why rebound itself has told it to end: HUNG, UNHEALTHY or REQUESTED; else empty."""
+    """Why rebound itself has told it to end: HUNG, UNHEALTHY, MEMORY or REQUESTED; else empty."""
     out_of_memory: bool = False
     error: str = ""
     """Why it could not be executed; empty if it could."""
 
     @property
     def label(self) -> str:
-        """One word, as in REBOUND_LAST_EXIT: `exit:1`, `signal:SIGSEGV`, `oom`, `hung`."""
+        """One word, as in REBOUND_LAST_EXIT: `exit:1`, `signal:SIGSEGV`, `oom`, `memory`."""
         if self.cause in _LABELS:
             return self.cause
         return "oom" if self.out_of_memory else self.status.label
+
+    @property
+    def reason(self) -> str:
+        """What kind of end it was: one of REASONS.  An end on purpose is a requested one."""
+        if self.cause:
+            return self.cause if self.cause in REASONS else REQUESTED
+        if self.out_of_memory:
+            return "oom"
+        return "signal" if self.status.signal else "exit"
 
 
 class StatusSet(Record):

@@ -11,6 +11,7 @@ from rebound.core import signals
 from rebound.core.exitstatus import (
     HUNG,
     MAX_RUNTIME,
+    MEMORY,
     NOT_FOUND,
     REQUESTED,
     UNHEALTHY,
@@ -45,6 +46,7 @@ _CAUSES = {
     "": "",
     HUNG: ", hung",
     UNHEALTHY: ", unhealthy",
+    MEMORY: ", over its memory",
     REQUESTED: ", restart requested",
     MAX_RUNTIME: ", its time was over",
 }
@@ -280,6 +282,25 @@ def unhealthy(pid: int) -> Line:
     return text, {"pid": pid}
 
 
+# --- Memory -----------------------------------------------------------------------------
+
+
+def over_memory(pid: int, resident: int, limit: int) -> Line:
+    """Tell that a run has more memory than --max-memory, at two looks in a row.  In bytes."""
+    text = f"child (pid {pid}) has {_megabytes(resident)} of memory, more than {_megabytes(limit)}"
+    text += f", sending {signals.describe(signals.SIGTERM)}"
+    return text, {"pid": pid, "resident": resident, "limit": limit}
+
+
+def memory_unknown() -> Line:
+    """Tell that nobody knows how much memory a run has."""
+    return "cannot read in /proc how much memory the command has: --max-memory has no effect", {}
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MB"
+
+
 KINDS: dict[Callable[..., Line], tuple[str, str]] = {
     starting: ("info", "starting"),
     started: ("debug", "started"),
@@ -312,6 +333,8 @@ KINDS: dict[Callable[..., Line], tuple[str, str]] = {
     healthy: ("info", "healthy"),
     health_failed: ("info", "health_failed"),
     unhealthy: ("info", "unhealthy"),
+    over_memory: ("info", "over_memory"),
+    memory_unknown: ("error", "memory_unknown"),
 }
 """The level of each line, and the name of its event."""
 

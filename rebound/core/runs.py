@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from rebound.core.service import Service
 
 TERM_PATIENCE = 10.0
-"""Seconds from SIGTERM to SIGKILL for a command that is unhealthy or to be restarted, and with
---fresh for what a run left behind.  It is the default of docker stop."""
+"""Seconds from SIGTERM to SIGKILL for a command that is unhealthy, over its memory or to be
+restarted, and with --fresh for what a run left behind.  It is the default of docker stop."""
 
 FAILED = 1
 """Our exit status after a run that we had to end and that then exited with status 0."""
@@ -58,7 +58,7 @@ class EndRun(Record):
     """How the present run is to end, so that the next one can begin."""
 
     cause: str
-    """HUNG, UNHEALTHY or REQUESTED: see `exitstatus`."""
+    """HUNG, UNHEALTHY, MEMORY or REQUESTED: see `exitstatus`."""
     signo: int
     """The signal to send it."""
     patience: float
@@ -83,6 +83,7 @@ def started(service: Service, event: Started, now: float) -> list[Action]:
     """Take note that a run has begun, and watch it."""
     service.state = RUNNING
     service.run = Run(event.pid, now)
+    service.starts += 1
     service.begin_watching(now)
     actions = [say(narrate.started, service.name, event.pid), *service.answer_restart()]
     if service.config.notify:

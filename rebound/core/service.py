@@ -51,7 +51,7 @@ from rebound.core.events import (
     TellManager,
     say,
 )
-from rebound.core.exitstatus import REQUESTED, End, ExitStatus
+from rebound.core.exitstatus import REASONS, REQUESTED, End, ExitStatus
 from rebound.core.restart import GAVE_UP, RESTART, RestartPolicy
 from rebound.core.states import (
     BACKOFF,
@@ -113,6 +113,12 @@ class Service:
         """The present run, or the last one; its pid is 0 before the first."""
         self.last_end: End | None = None
         """How the last run, or the last attempt to start one, ended."""
+        self.last_exit_at: float | None = None
+        """When the last run ended; None before the first end."""
+        self.starts = 0
+        """How many runs have begun."""
+        self.exits = dict.fromkeys(REASONS, 0)
+        """How many runs have ended, by `End.reason`."""
         self.next_start = (0.0, 0.0)
         """When the start after CLEARING is due, and the nominal back-off."""
         self.rewrite = dict(config.rewrite)
@@ -251,8 +257,10 @@ class Service:
         return [*self.end_watching(), *signalling]
 
     def take_end(self, event: Exited, verdict: Verdict, now: float) -> list[Action]:
-        """Note how the run ended, and log it."""
+        """Note how the run ended, count it, and log it."""
         self.last_end = End(event.status, self.run.cause, event.out_of_memory)
+        self.last_exit_at = now
+        self.exits[self.last_end.reason] += 1
         self.verdict = verdict
         run_time = now - self.run.started_at
         told = say(narrate.ended, event, self.last_end, verdict, run_time, self.restarts)

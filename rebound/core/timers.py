@@ -39,6 +39,10 @@ class Timers:
         """Return when a timer is due; None if it is not set."""
         return self._timers[timer][0] if timer in self._timers else None
 
+    def length_of(self, timer: type[Event]) -> float:
+        """Return after how many seconds a timer was set to be due; 0 if it is not set."""
+        return self._timers[timer][1] if timer in self._timers else 0.0
+
     def take(self, now: float) -> Event | None:
         """Unset the first timer and return its event; None if there is none, or it begins anew."""
         if not self._timers:

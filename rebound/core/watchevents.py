@@ -58,6 +58,22 @@ class CheckTimeoutOver(Event):
     waits_for_others = True
 
 
+class MemoryDue(Event):
+    """It is time to look at the run's memory."""
+
+
+class MemoryRead(Event):
+    """What the command and its descendants have, in bytes, and may have."""
+
+    resident: int | None
+    """None: /proc cannot tell."""
+    limit: int
+
+
+class ReadMemory(Action):
+    """Look at the run's memory; answered by MemoryRead, unless the kernel holds the limit."""
+
+
 class CheckHealth(Action):
     """Start the health check; answered by HealthChecked or HealthUnknown."""
 

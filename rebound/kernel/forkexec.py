@@ -19,7 +19,7 @@ from rebound.core import activation, signals
 from rebound.core.activation import FIRST
 from rebound.core.exitstatus import EXEC_FAILED, NOT_FOUND
 from rebound.kernel import linux, processes, reaper
-from rebound.kernel.linux import NoProcess
+from rebound.kernel.linux import NoProcess, NotJoined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rebound.core.activation import Descriptor
     from rebound.kernel.spawn import FileActions
 
+_JOIN = "cgroup.procs"
 _EXEC = "execve"
 _LONGEST_REPORT = 64
 
@@ -58,7 +59,7 @@ class Forker:
         ignored = processes.ignored_signals(os.getpid())
         self._defaults = sorted(defaults.intersection(ignored) if ignored else defaults)
 
-    def start(
+    def start(  # noqa: PLR0913  that of Starter
         self,
         command: list[bytes],
         environment: Mapping[bytes, bytes],
@@ -66,6 +67,7 @@ class Forker:
         handed: Sequence[Descriptor],
         *,
         own_group: bool,
+        cgroup: int = -1,
     ) -> int:
         """Start the command, return its pid; its exec has succeeded then.
 
@@ -73,7 +75,12 @@ class Forker:
         rebound waits for either, as posix_spawn(3) waits in vfork(2): a child that is stopped in
         between holds it up.
 
-        Raises `NoProcess` if a step before the exec failed, and `OSError` if the exec failed.
+        `cgroup` is a descriptor of cgroup.procs: the child moves there first of all, so that
+        nothing of the command is outside.  clone3(2) could make it there (CLONE_INTO_CGROUP), but
+        many profiles refuse that, and Python's own fork, which prepares the child, does not use it.
+
+        Raises `NotJoined` if it could not move there, `NoProcess` if another step before the exec
+        failed, and `OSError` if the exec failed.
         """
         # The child shares our memory until it writes to a page, and a name counts as written to:
         # what can be made before the fork is made here.
@@ -89,8 +96,11 @@ class Forker:
             pid = os.fork()
             if not pid:
                 # This must never return, whatever happens: it would be a second rebound.
-                step = "sigaction"
+                step = _JOIN
                 try:
+                    if cgroup >= 0:
+                        os.write(cgroup, b"0")
+                    step = "sigaction"
                     linux.reset_signals(self._defaults)
                     if own_group:
                         step = "setpgid"
@@ -131,6 +141,8 @@ def _started(pid: int, reader: int) -> int:
     step, _, number = report.decode().rpartition(" ")
     if step == _EXEC:
         raise OSError(int(number), os.strerror(int(number)))
+    if step == _JOIN:
+        raise NotJoined(int(number), f"{step}: {os.strerror(int(number))}")
     raise _no_process(step, int(number))
 
 

@@ -39,6 +39,10 @@ class NoProcess(OSError):
     """The system refused to make a process, or to prepare it for the exec."""
 
 
+class NotJoined(NoProcess):
+    """A process could not move into its cgroup; without one it can be started."""
+
+
 def valid_signals() -> frozenset[int]:
     """Return all signals but the few that the C library keeps for itself."""
     return frozenset(int(signo) for signo in _signal.valid_signals())
@@ -280,6 +284,17 @@ def make_directory(path: str | bytes) -> None:
         os.mkdir(path)
     except FileExistsError:  # perhaps another rebound has just made it
         pass
+
+
+def cpu_time() -> float:
+    """Return how many seconds of CPU time this thread has taken; 0 if a seccomp profile refuses.
+
+    Time in which the kernel lets others run does not count.
+    """
+    try:
+        return time.thread_time()
+    except OSError:
+        return 0.0
 
 
 def chance() -> float:

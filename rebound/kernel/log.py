@@ -38,6 +38,8 @@ class Log:
         self._own_fd = -1
         self._path = path
         self._dropped = 0
+        self.dropped_in_all = 0
+        """How many lines could not be written, those included that the log has told of."""
         self._is_shared = True  # with the command
         self._is_json = line_format == "json"
         self._is_torn = False  # whether half a line may stand where the next one goes
@@ -130,6 +132,7 @@ class Log:
         self._write_dropped()
         if self._dropped or not self._put(self._format(level, event, text, fields or {})):
             self._dropped += 1
+            self.dropped_in_all += 1
 
     def _write_dropped(self) -> None:
         if self._dropped:

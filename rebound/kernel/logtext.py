@@ -27,6 +27,17 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else _escape(char) for char in text)
 
 
+def shown(value: object) -> object:
+    """Return the same value with each text in it printable: a text, or a list or dict of such."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [shown(part) for part in value]
+    if isinstance(value, dict):
+        return {printable(str(name)): shown(part) for name, part in value.items()}
+    return value
+
+
 def _escape(char: str) -> str:
     # Bytes that are not UTF-8 arrive as lone surrogates (PEP 383).
     return char.encode("unicode_escape").decode()

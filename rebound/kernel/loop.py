@@ -66,8 +66,7 @@ class Loop:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._watched: dict[int, tuple[Callable[[], None], int]] = {}
-        self._repeated: Callable[[], None] | None = None
-        self._interval = self._due = 0.0
+        self._repeated: dict[Callable[[], None], tuple[float, float]] = {}  # (when due, how often)
         self._epoll: select.epoll | None = None
         self._signalfd = -1
         self._complained = False
@@ -106,10 +105,13 @@ class Loop:
     def repeat(self, handler: Callable[[], None], seconds: float) -> None:
         """Have `wait` return `handler` again and again, after so many seconds each.
 
-        There is one such handler.  If the loop has not turned for longer, it is due once.
+        If the loop has not turned for longer, it is due once.
         """
-        self._repeated, self._interval = handler, seconds
-        self._due = time.monotonic() + seconds
+        self._repeated[handler] = (time.monotonic() + seconds, seconds)
+
+    def cease(self, handler: Callable[[], None]) -> None:
+        """Undo `repeat`."""
+        self._repeated.pop(handler, None)
 
     def wait(self, timeout: float | None) -> tuple[Sequence[Signal], Sequence[Callable[[], None]]]:
         """Wait until something happens; return (signals in their order, handlers to call).
@@ -118,15 +120,16 @@ class Loop:
         may find nothing to do: an earlier one may have closed its descriptor; and without an
         epoll all handlers are returned.
         """
-        if self._repeated is None:
+        if not self._repeated:
             return self._wait(timeout)
-        left = self._due - time.monotonic()
+        left = min(due for due, _interval in self._repeated.values()) - time.monotonic()
         received, ready = self._wait(left if timeout is None else min(timeout, left))
         now = time.monotonic()
-        if now >= self._due:
-            self._due = now + self._interval
-            ready = [*ready, self._repeated]
-        return received, ready
+        late = [handler for handler, (due, _interval) in self._repeated.items() if now >= due]
+        for handler in late:
+            interval = self._repeated[handler][1]
+            self._repeated[handler] = (now + interval, interval)
+        return received, [*ready, *late]
 
     def _wait(self, timeout: float | None) -> tuple[Sequence[Signal], Sequence[Callable[[], None]]]:
         if timeout is not None:

@@ -6,6 +6,10 @@ import os
 
 from rebound.kernel import linux
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Identity = tuple[int, int, int] | None
+
 _S_IFMT, _S_IFSOCK = 0o170000, 0o140000  # inode(7)
 
 
@@ -34,6 +38,21 @@ def remove(path: str | bytes) -> None:
         os.unlink(path)
     except OSError:  # ENOENT; EROFS, EACCES: it stays, and `is_stale` finds it
         pass
+
+
+def identify(path: str) -> Identity:
+    """Return device, inode and modification time: an inode that is free is used again."""
+    try:
+        status = os.lstat(path)
+    except OSError:  # ENOENT: somebody has removed it
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns
+
+
+def remove_if_same(path: str, identity: Identity) -> None:
+    """Remove a file that is still the one that was identified."""
+    if identify(path) == identity:
+        remove(path)
 
 
 def remove_if_stale(path: str) -> bool:

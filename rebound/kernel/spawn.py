@@ -7,7 +7,7 @@ import os
 
 from rebound.core.exitstatus import EXEC_FAILED, NOT_FOUND, ExitStatus
 from rebound.kernel import linux
-from rebound.kernel.linux import NoProcess
+from rebound.kernel.linux import NoProcess, NotJoined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Starter:
         # All are named, so the C library need not ask the kernel about each of the others.
         self._defaults = sorted(linux.default_signals(inherited))
 
-    def start(
+    def start(  # noqa: PLR0913  each is a thing by itself
         self,
         command: list[bytes],
         environment: Mapping[bytes, bytes],
@@ -48,20 +48,22 @@ class Starter:
         handed: Sequence[Descriptor],
         *,
         own_group: bool,
+        cgroup: int = -1,
     ) -> int:
         """Start the command, return its pid; its exec has succeeded then.
 
         It is handed descriptors by sd_listen_fds(3), which tells it its own pid: only a fork
-        knows that before the exec.
+        knows that before the exec.  And only after a fork can it move into a cgroup by itself:
+        `cgroup` is a descriptor of cgroup.procs.
 
         glibc and musl spawn with CLONE_VFORK and report a failed exec as an error of the
         call.  Raises `OSError`; `is_out_of_means` and `exec_failure` say what it means.
         """
         if not command[0]:  # Python refuses to try it
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        if self._is_refused or handed:
+        if self._is_refused or handed or cgroup >= 0:
             return self._load_forker().start(
-                command, environment, file_actions, handed, own_group=own_group
+                command, environment, file_actions, handed, own_group=own_group, cgroup=cgroup
             )
         options: dict[str, Any] = {"setpgroup": 0} if own_group else {}
         try:
@@ -106,6 +108,17 @@ class Spawner:
         self._command = [os.fsencode(word) for word in command]
         self._starter = starter
         self._own_group = own_group
+        self._cgroup = -1
+        self._refused: Callable[[OSError], None] = lambda _error: None
+
+    def join(self, cgroup: int, refused: Callable[[OSError], None] | None = None) -> None:
+        """Have the command move into a cgroup before its exec; -1 stands for none.
+
+        `cgroup` is a descriptor of its cgroup.procs.  If the kernel refuses, `refused` gets the
+        error, and the command starts without.
+        """
+        self._cgroup = cgroup
+        self._refused = refused or self._refused
 
     def spawn(
         self,
@@ -114,8 +127,26 @@ class Spawner:
         file_actions: FileActions = (),
     ) -> int:
         """Start the command; see `Starter.start`."""
+        try:
+            return self._start(environment, handed, file_actions)
+        except NotJoined as error:
+            self._cgroup = -1
+            self._refused(error)
+            return self._start(environment, handed, file_actions)
+
+    def _start(
+        self,
+        environment: Mapping[bytes, bytes],
+        handed: Sequence[Descriptor],
+        file_actions: FileActions,
+    ) -> int:
         return self._starter.start(
-            self._command, environment, file_actions, handed, own_group=self._own_group
+            self._command,
+            environment,
+            file_actions,
+            handed,
+            own_group=self._own_group,
+            cgroup=self._cgroup,
         )
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from rebound.core.activation import Descriptor
     from rebound.kernel.log import Log
 
-    Identity = tuple[int, int, int] | None
-
 
 class Listener(Record):
     """One descriptor, and how each run gets it."""
@@ -40,7 +38,7 @@ class Listeners(Part):
         self._listeners = [
             Listener(name, fd, sockets.describe(fd), os.get_blocking(fd)) for name, fd in handed
         ]
-        self._files: dict[str, Identity] = {}
+        self._files: dict[str, socketfile.Identity] = {}
         try:
             for text in addresses:
                 self._listen(text)
@@ -89,8 +87,7 @@ class Listeners(Part):
         """Remove the socket files that are still ours."""
         self.stopping()
         for path, identity in self._files.items():
-            if _identify(path) == identity:
-                socketfile.remove(path)
+            socketfile.remove_if_same(path, identity)
         self._files.clear()
 
     def _listen(self, text: str) -> None:
@@ -101,7 +98,7 @@ class Listeners(Part):
             raise OSError(error.errno, f"cannot listen at {text}: {error.strerror}") from None
         self._listeners.append(Listener(where.name, fd, sockets.describe(fd)))
         if where.family == "path":
-            self._files[where.where] = _identify(where.where)
+            self._files[where.where] = socketfile.identify(where.where)
 
 
 def take_over(names: Sequence[str], log: Log) -> list[Descriptor]:
@@ -116,12 +113,3 @@ def take_over(names: Sequence[str], log: Log) -> list[Descriptor]:
             text = f"LISTEN_FDS counts descriptor {fd}, which is not open"
             log.write("error", "error", text)
     return handed
-
-
-def _identify(path: str) -> Identity:
-    """Return device, inode and modification time: an inode that is free is used again."""
-    try:
-        status = os.lstat(path)
-    except OSError:  # ENOENT: somebody has removed it
-        return None
-    return status.st_dev, status.st_ino, status.st_mtime_ns

@@ -7,9 +7,11 @@ import os
 from rebound.core import signals
 from rebound.core.events import Exited
 from rebound.core.part import Part
-from rebound.kernel import linux
+from rebound.kernel import cgroup, linux
 
-_PROC = "/proc/self"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rebound.kernel.cgroup import Cgroups
 
 _LONGEST = 4096
 """Bytes: more than the kernel writes into either file of counters."""
@@ -27,7 +29,7 @@ class OomKills(Part):
     def __init__(self) -> None:
         self._fd = -1
         try:
-            self._fd = _open_first(counter_files(_read("cgroup"), _read("mountinfo")))
+            self._fd = _open_first(counter_files(cgroup.ours()))
         except OSError:  # no /proc; EMFILE
             pass
         self.settled()
@@ -76,58 +78,11 @@ def parse_count(text: bytes) -> int:
     return 0
 
 
-def counter_files(cgroups: str, mounts: str) -> list[str]:
-    """Return the paths at which the counter may be: the first that exists is ours.
-
-    They come from /proc/self/cgroup and /proc/self/mountinfo.  If both versions are mounted,
-    memory is in v1 if that lists it.
-    """
-    unified = ""
-    for line in cgroups.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if "memory" in controllers.split(","):  # of v1: each of its cgroups has a counter
-            directories = _directories(path, mounts, "cgroup", "memory")
-            return [directory + "/memory.oom_control" for directory in directories[:1]]
-        if not controllers:
-            unified = path
-    directories = _directories(unified, mounts, "cgroup2", "") if unified else []
-    return [directory + "/memory.events" for directory in directories]
-
-
-def _directories(path: str, mounts: str, file_system: str, option: str) -> list[str]:
-    """Return where a cgroup is mounted, and then those above it, as far as we can see them."""
-    points = {}
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        kind, _source, options = after.split(" ", 2)
-        if kind == file_system and (not option or option in options.split(",")):
-            root, point = (_unescape(field) for field in before.split(" ")[3:5])
-            points[point] = root  # of several mounts on one point the last is visible
-    # The mount that shows the most of what is above us.
-    for point, root in sorted(points.items(), key=lambda item: len(item[1])):
-        names = _below(root, path)
-        if names is not None:
-            return ["/".join((point, *names[:depth])) for depth in range(len(names), -1, -1)]
-    # No mounted part of the tree includes our path: a container got its own cgroup under a path
-    # of the host.  Then that part is ours.  But if our path leads out of our cgroup namespace
-    # (cgroup_namespaces(7)), it is somebody else's.
-    return [] if _below("/..", path) is not None else list(points)[:1]
-
-
-def _below(root: str, path: str) -> list[str] | None:
-    """Return the names that lead from one cgroup down to another; None if that is not below."""
-    root = root.rstrip("/")
-    if not f"{path}/".startswith(f"{root}/"):
-        return None
-    names = [name for name in path.removeprefix(root).split("/") if name]
-    return None if ".." in names else names
-
-
-def _unescape(field: str) -> str:
-    # Blanks and similar characters are in octal (proc(5)).
-    for code in ("040", "011", "012", "134"):
-        field = field.replace("\\" + code, chr(int(code, 8)))
-    return field
+def counter_files(found: Cgroups) -> list[str]:
+    """Return the paths at which the counter may be: the first that exists is ours."""
+    if found.version == 1:  # each of its cgroups has a counter
+        return [directory + "/memory.oom_control" for directory in found.directories[:1]]
+    return [directory + "/memory.events" for directory in found.directories]
 
 
 def _open_first(paths: list[str]) -> int:
@@ -137,8 +92,3 @@ def _open_first(paths: list[str]) -> int:
         except FileNotFoundError:  # no controller here, or the root
             pass
     return -1
-
-
-def _read(name: str) -> str:
-    with open(f"{_PROC}/{name}", encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()

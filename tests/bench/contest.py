@@ -108,6 +108,7 @@ def budgets(effort: Effort) -> tuple[Budget, ...]:
         Budget("start", 1.2, against=PYTHON, of=(FILE,)),
         Budget("stop", 1.5, against="tini"),
         Budget("forwarding", 1.2, against="tini"),
+        Budget("scraped_p99", 1.5, to="unscraped_p99"),
         Budget("orphans", 1.0, against="tini"),
         Budget("dirty", 1.8, against=PYTHON),
         Budget("idle_switches", 0),

@@ -65,7 +65,7 @@ class Contestant:
 EVERYBODY = frozenset({"start", "idle", "memory"})
 INIT = EVERYBODY | {"stop", "forwarding", "orphans"}
 RESTARTER = EVERYBODY | {"stop", "restart", "crash"}
-ALL = INIT | RESTARTER | {"crowd", "endurance", "listening", "stored"}
+ALL = INIT | RESTARTER | {"crowd", "endurance", "listening", "scraped", "stored"}
 
 _SCRIPT = "the command is started by a script of /bin/sh, which is part of the time"
 _ONE_A_SECOND = {"endurance": "one restart a second is a day for 100 000"}
@@ -225,12 +225,16 @@ def _after(*words: str) -> Supervise:
 
 
 def _rebound_listening(program: str) -> dict[str, Listen]:
-    def listening(*options: str) -> Listen:
+    def listening(option: str, *others: str) -> Listen:
         return lambda command, _directory, port: [
-            *(program, "-q", "-b0", *options, "--listen", f"127.0.0.1:{port}", "--", *command),
+            *(program, "-q", "-b0", option, f"127.0.0.1:{port}", *others, "--", *command),
         ]
 
-    return {"listening": listening(), "stored": listening("--fd-store", "128")}
+    return {
+        "listening": listening("--listen"),
+        "stored": listening("--listen", "--fd-store", "128"),
+        "scraped": listening("--http"),
+    }
 
 
 def _says(program: str) -> Callable[[], str]:

@@ -34,6 +34,7 @@ class Programs:
         self.orphans = _compile("orphans", directory, "-static")
         self.server = _compile("server", directory, "-static")
         self.client = _compile("client", directory, "-static")
+        self.scrape = _compile("scrape", directory, "-static")
         self.spawn_loop = _compile("spawn_loop", directory)
 
 

@@ -200,16 +200,45 @@ def forwarding(contestant: Contestant, bench: Bench) -> Measured:
     The next is sent when the last has come.
     """
     with bench.idle(contestant, "forwarding") as (process, pipe):
-
-        def taken() -> int:
-            sent = time.monotonic_ns()
-            os.kill(process.pid, signal.SIGUSR1)
-            return pipe.read() - sent
-
-        percentiles = statistics.quantiles((taken() for _ in range(bench.effort.forwarded)), n=100)
+        percentiles = _forwarding(process, pipe, bench.effort.forwarded)
     return {
         Figure("forwarding", "signal forwarded, p50", "ns"): percentiles[49],
         Figure("forwarding_p99", "signal forwarded, p99", "ns"): percentiles[98],
+    }
+
+
+def _forwarding(process: Process, pipe: NumbersPipe, times: int) -> list[float]:
+    def taken() -> int:
+        sent = time.monotonic_ns()
+        os.kill(process.pid, signal.SIGUSR1)
+        return pipe.read() - sent
+
+    return statistics.quantiles((taken() for _ in range(times)), n=100)
+
+
+_SCRAPED_BEFORE = 0.5
+"""Seconds until the processes of the scrapers are made, and wait for their answers."""
+
+
+def scraped(contestant: Contestant, bench: Bench) -> Measured:
+    """Measure the same while sixteen clients scrape its metrics again and again, and without them."""
+    times, port = bench.effort.forwarded, _free_port()
+    with (
+        bench.directory() as directory,
+        NumbersPipe(directory) as pipe,
+        bench.supervised(
+            contestant, "scraped", bench.programs.echo, pipe.path, directory=directory, port=port
+        ) as process,
+    ):
+        pipe.read()
+        process.wait_until_idle()
+        alone = _forwarding(process, pipe, times)
+        with Process([bench.programs.scrape, str(port), "16", "0"]):
+            time.sleep(_SCRAPED_BEFORE)
+            together = _forwarding(process, pipe, times)
+    return {
+        Figure("unscraped_p99", "signal forwarded with --http, p99", "ns"): alone[98],
+        Figure("scraped_p99", "signal forwarded beside 16 scrapers, p99", "ns"): together[98],
     }
 
 
@@ -410,6 +439,7 @@ ROWS = (
     Row(start, (41, 7)),
     Row(stop, (21, 5)),
     Row(forwarding, (11, 3)),
+    Row(scraped, (11, 3)),
     Row(orphans, (21, 3), patience=2),
     Row(memory, (5, 1)),
     Row(idle, (1, 1), together=True),

@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers import JSON, denied, program
 
-FAST = ["--health-interval", "50ms", "--health-retries", "1"]
+FAST = ["-b", "0", "--health-interval", "50ms", "--health-retries", "1"]
 COMMAND = program("notifier.py", "announce", "asleep")
 
 
@@ -71,7 +71,7 @@ def test_an_unhealthy_run_is_started_again(start, mode, server):
     server.answer = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
     where = f"localhost:{server.port}"
     rebound = checked(start, "--health-http", f"http://{where}/healthz?x=1", wrapper=mode)
-    rebound.wait_ready(2)
+    rebound.wait_until(lambda: len(rebound.events("exited")) >= 2)
     server.answer = b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n"
     rebound.wait_until(lambda: rebound.events("healthy"))
     assert set(failures(rebound)) == {f"{where}: HTTP status 503"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from tests.helpers import PID1
-from tests.histories import CRASHES, ENDS, KINDS, SIGNALS, History
+from tests.histories import CRASHES, ENDS, KINDS, RUBBISH, SIGNALS, History
 
 
 class Histories(RuleBasedStateMachine):
@@ -56,6 +56,11 @@ class Histories(RuleBasedStateMachine):
     @rule(count=st.integers(1, 20), order=st.sampled_from(["", *CRASHES]))
     def be_connected(self, count: int, order: str) -> None:
         self.history.be_connected(count, order)
+
+    @rule(count=st.integers(1, 30), rubbish=st.sampled_from(RUBBISH))
+    def be_scraped(self, count: int, rubbish: bytes) -> None:
+        self.history.be_scraped(count)
+        self.history.be_annoyed(rubbish)
 
     @rule(kind=st.sampled_from(["store", "pipe"]))
     def store(self, kind: str) -> None:

@@ -34,7 +34,7 @@ USUAL = ["-v", "-b", "0", "--max-delay", "20ms", "--stop-timeout", "1s"]
 OPTIONS = [
     *("-kG", "--oom-score-adj", "500", "-p", "HUP", "--notify", "--log-format", "json"),
     *("--health-cmd", "exit 0", "--health-interval", "50ms", "--health-retries", "1000"),
-    *("--watchdog", "1h", "--termination-log", "DIRECTORY/message"),
+    *("--watchdog", "1h", "--termination-log", "DIRECTORY/message", "--max-memory", "100%"),
 ]
 HANDED = ["--listen", "[::1]:0", "--listen", "DIRECTORY/socket", "--fd-store", "8"]
 PROBE = ["--health-http", "http://127.0.0.1:1", "--health-interval", "50ms"]
@@ -57,7 +57,7 @@ madvise mkdir mmap mprotect mremap munmap newfstatat openat pidfd_open pipe2 pol
 prlimit64 prctl ptrace pwritev2 read readlink readv recvfrom recvmsg rename rseq rt_sigaction
 rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigtimedwait sched_getaffinity sched_yield sendto
 set_robust_list set_tid_address setpgid setsid setsockopt shutdown sigaltstack signalfd4 socket
-stat statx eventfd2 kcmp sendmsg
+stat statx eventfd2 kcmp sendmsg getxattr rmdir
 sysinfo tgkill umask uname unlink vfork wait4 waitid write accept4 clock_nanosleep
 """
 """All that strace -f shows, from the launcher on to the end, and what other versions make."""

@@ -223,6 +223,26 @@ def _ask(run: Run, fault: Fault | None) -> None:
         assert answers[-1] == 0, f"no status any more: {answers}"
 
 
+def _scrape(run: Run, fault: Fault | None) -> None:
+    """Ask for each page, and be a client that goes in mid-request; whatever comes, it ends."""
+    answers = [
+        _get(run, path) for path in ("/livez", "/readyz", "/metrics", "/status", "x", "/livez")
+    ]
+    # One connection that fails is not the end of all.
+    if fault is None or (fault.call in table.OF_A_CONNECTION and fault.when == table.ONCE):
+        assert answers[-1].startswith(b"HTTP/1.1 200 OK"), answers
+
+
+def _get(run: Run, path: str) -> bytes:
+    with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
+        client.settimeout(2 * PATIENCE)
+        client.connect(f"{run.directory}/http")
+        client.sendall(f"GET {path}".encode())
+        client.sendall(b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        return client.recv(100)
+    return b""
+
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -260,6 +280,10 @@ SCENARIOS = {
         [*JSON, *PROBE, "--health-tcp", "127.0.0.1:1", "sleep", "1000"],
         lambda run: run.told("health_failed") or run.told("health_unknown"),
     ),
+    "memory": Scenario(
+        [*PLAIN, *JSON, "--max-memory", "1", "sleep", "1000"],
+        lambda run: run.told("over_memory") or run.told("memory_unknown"),
+    ),
     "watchdog": Scenario(
         [*PLAIN, "--watchdog", "400ms", "--notify", *program("notifier.py", *NOTIFIER)], is_ready
     ),
@@ -270,6 +294,7 @@ SCENARIOS = {
     ),
     "store": Scenario([*PLAIN, *HANDED, *program("hoarder.py")], is_ready, _ask),
     "status": Scenario([*PLAIN, "sh", "-c", SERVICE], is_ready, _ask),
+    "http": Scenario([*PLAIN, "--http", "DIRECTORY/http", "sh", "-c", SERVICE], is_ready, _scrape),
     "options": Scenario(
         [*PLAIN, *OPTIONS, "sh", "-c", SERVICE],
         is_ready,

@@ -349,6 +349,13 @@ ROWS = (
     ),
     Row("socket", "EMFILE EACCES ENOMEM", "watchdog", phase=SETUP, whens=(ONCE,)),
     Row("pipe2", "EMFILE ENFILE EINVAL", "health"),
+    # --- The limit of memory: what cannot be read is not known, and no reason to end a run.
+    Row("openat", "EACCES EMFILE ENFILE ENOMEM", "memory", many_calls=True),
+    Row("openat read", "ENOENT ESRCH", "memory", whens=MADE_ONCE, many_calls=True),
+    Row("read", "EINTR EIO ENOMEM", "memory", many_calls=True),
+    Row("getdents64", "EBADF ENOMEM", "memory"),
+    Row("readlink", "EACCES ENOENT", "memory", many_calls=True),
+    Row("openat", "EMFILE ENOENT", "memory", (CARRIES_ON, OWN_ERROR), phase=SETUP, many_calls=True),
     # --- Sockets that listen: without one of them nothing is started.
     Row(
         "socket",
@@ -419,6 +426,54 @@ ROWS = (
         many_calls=True,
         leaves_socket=True,
     ),
+    # --- Probes and metrics: without the socket nothing is started.
+    Row(
+        "socket",
+        "EACCES EAFNOSUPPORT EMFILE ENFILE ENOBUFS ENOMEM",
+        "http",
+        (OWN_ERROR,),
+        whens=MADE_ONCE,
+        phase=SETUP,
+    ),
+    Row(
+        "bind",
+        "EACCES EINVAL ELOOP ENOENT ENOMEM EROFS",
+        "http",
+        (OWN_ERROR,),
+        whens=MADE_ONCE,
+        phase=SETUP,
+    ),
+    Row("listen", "EOPNOTSUPP EPERM", "http", (OWN_ERROR,), whens=MADE_ONCE, phase=SETUP),
+    Row(
+        "epoll_create1", "EMFILE ENFILE ENOMEM", "http", (OWN_ERROR,), whens=MADE_ONCE, phase=SETUP
+    ),
+    Row("epoll_ctl", "ENOMEM ENOSPC", "http", (OWN_ERROR,), whens=(ONCE, FOR_GOOD), phase=SETUP),
+    Row("fcntl", "EMFILE", "http", (OWN_ERROR,), whens=MADE_ONCE, phase=SETUP),
+    Row("ioctl", "EPERM", "http", (OWN_ERROR,), whens=(FOR_GOOD,), phase=SETUP),
+    Row("getsockname", "ENOBUFS", "http", whens=MADE_ONCE, phase=SETUP),
+    Row("epoll_create1", "EMFILE ENFILE ENOMEM", "http", whens=MADE_ONCE),
+    Row("epoll_ctl", "ENOMEM ENOSPC EPERM EEXIST ENOENT", "http", whens=(ONCE, AGAIN, FOR_GOOD)),
+    Row("epoll_wait", "EINTR EBADF EINVAL ENOMEM", "http"),
+    Row(
+        "accept4",
+        "EAGAIN ECONNABORTED EINTR EINVAL EMFILE ENFILE ENOBUFS ENOMEM EPERM EPROTO",
+        "http",
+        whens=(ONCE, AGAIN),
+    ),
+    Row("accept4", "ECONNABORTED EMFILE ENFILE ENOMEM EPERM", "http", whens=(FOR_GOOD,)),
+    Row("getsockname", "ENOBUFS", "http"),
+    Row("ioctl", "EPERM EINVAL", "http"),
+    Row("fcntl", "EMFILE EPERM", "http", whens=MADE_ONCE, beside=("accept4:error=EMFILE:when=1",)),
+    Row("recvfrom", "EAGAIN", "http", whens=(ONCE, AGAIN)),
+    Row("recvfrom", "ECONNRESET EINTR ENOMEM", "http"),
+    Row("sendto", "EAGAIN", "http", whens=(ONCE, AGAIN)),
+    Row("sendto", "ECONNRESET EINTR ENOBUFS ENOMEM EPIPE", "http"),
+    Row("shutdown", "ENOTCONN EPERM ENOSYS", "http", whens=MADE_ONCE),
+    Row("clock_gettime", "EPERM ENOSYS EINVAL", "http"),
+    Row("close", "EBADF EINTR EIO ENOSPC", "http", whens=(ONCE, AGAIN, LATER), many_calls=True),
+    Row("openat", "EMFILE ENFILE ENOENT EACCES", "http", many_calls=True),
+    Row("read", "EINTR EIO ENOMEM", "http", many_calls=True),
+    Row("unlink", "EACCES EBUSY EIO ENOENT EPERM EROFS", "http", leaves_socket=True),
     # --- The client
     Row(
         "socket",

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import types
+from functools import partial
 
 import pyseccomp
 import pytest
@@ -20,6 +21,7 @@ import pytest
 from rebound.core.events import Exited
 from rebound.core.exitstatus import ExitStatus
 from rebound.kernel import libc, linux, processes, reaper
+from rebound.kernel.aside import Aside
 from rebound.kernel.loop import WRITABLE, Loop
 from tests.helpers import PID1, REPOSITORY, as_user, denied
 
@@ -284,6 +286,94 @@ def test_the_loop_repeats_a_handler(loop):
     linux.pause(0.1)
     assert loop.wait(0) == ((), [handler])
     assert loop.wait(0) == ((), [])
+
+
+def test_the_loop_repeats_several_handlers(loop):
+    """Each in its own time, until it is to cease."""
+    linux.block_signals()
+    other = lambda: None  # noqa: E731
+    loop.repeat(handler, 0.05)
+    loop.repeat(other, 0.01)
+    seen = []
+    while handler not in seen:
+        seen += loop.wait(None)[1]
+    assert len(seen) > 2
+    loop.cease(other)
+    assert loop.wait(None) == ((), [handler])
+    loop.cease(handler)
+    loop.cease(handler)
+    assert loop.wait(0.1) == ((), [])
+
+
+def test_aside_one_handler_is_called_a_turn(loop):
+    """The loop sees one descriptor; between any two handlers it takes the signals."""
+    linux.block_signals()
+    aside = Aside(loop)
+    called = []
+    pipes = [os.pipe() for _ in range(20)]
+
+    def take(reading):
+        called.append(reading)
+        os.read(reading, 1)
+
+    for reading, writing in pipes:
+        aside.watch(reading, partial(take, reading))
+        os.write(writing, b"x")
+    for turn in range(20):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        received, ready = loop.wait(None)
+        assert [each.signo for each in received] == [signal.SIGUSR1]
+        [turn_aside] = ready
+        turn_aside()
+        assert len(called) == turn + 1
+    assert sorted(called) == sorted(reading for reading, _writing in pipes)
+    assert loop.wait(0) == ((), [])
+
+    (reading, writing), (other, other_writing) = pipes[:2]
+    os.write(writing, b"x")
+    aside.rest(0.01)
+    turn_aside()
+    aside.rest(0.02)
+    assert loop.wait(0) == ((), [])
+    [go_on] = loop.wait(None)[1]
+    go_on()
+    assert len(loop.wait(None)[1]) == 1
+    aside.close_watched(reading)
+    assert loop.wait(0) == ((), [])
+    aside.watch(other_writing, partial(called.clear), WRITABLE)
+    [turn_aside] = loop.wait(0)[1]
+    turn_aside()
+    assert called == []
+    aside.close()
+    turn_aside()
+    assert loop.wait(0) == ((), [])
+    os.close(other)
+    loop.close()
+
+
+def test_aside_handlers_take_a_small_share_of_the_time(loop, monkeypatch):
+    """After a group of calls they rest, then go on."""
+    linux.block_signals()
+    aside = Aside(loop)
+    _reading, writing = os.pipe()
+    called: list[int] = []
+    monkeypatch.setattr(linux, "cpu_time", lambda: 0.005 * len(called))
+    aside.watch(writing, lambda: called.append(writing), WRITABLE)
+
+    def turn(timeout):
+        handlers = loop.wait(timeout)[1]
+        for each in handlers:
+            each()
+        return bool(handlers)
+
+    while turn(0):
+        pass
+    assert 10 <= len(called) <= 12  # what may be taken at once, and what came in meanwhile
+    while len(called) < 14:
+        assert turn(None)
+    aside.close()
+    assert loop.wait(0) == ((), [])
+    loop.close()
 
 
 def test_without_descriptors_each_handler_may_have_something_to_do(loop):

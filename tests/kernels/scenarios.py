@@ -125,6 +125,80 @@ EAT = """sh -c '
 
 TOLD_APART = ("run 0 ", "run 1 oom", "status 0")
 
+LEAK = """sh -c '
+            tool mark "run $REBOUND_RESTARTS ${REBOUND_LAST_EXIT-}"
+            [ $REBOUND_RESTARTS = 0 ] || exec tool receive
+            tool daemon
+            exec tool eat '"""
+"""A command that leaves a daemon, a stand-in for a database, and then leaks in its first run."""
+
+SLOWLY, AT_ONCE = "300", "0"
+"""Milliseconds for each MB.  The first leaves the looks some seconds from 8 MB to 40."""
+
+LIMITED = f"""
+            mkdir $cgroup
+            limit $cgroup
+            echo 1 >$cgroup/memory.oom.group
+            leak() {{ supervise $1 --max-memory 20% {LEAK}$2; }}
+            stop() {{
+                eventually marked receives
+                signal TERM
+                wait
+            }}
+"""
+"""Whoever goes over 40 MB takes the whole container with it; the command may have 8 of them."""
+
+OUTLIVED = ("receives", "asked to stop", "the daemon shuts down", "status 7")
+
+MEMORY = (
+    Scenario(
+        "memory-slow-ro",
+        f"""{LIMITED}
+        leak ro {SLOWLY} &
+        stop
+        mark "$(grep -o '"by": [^,]*' $files/log)"
+        """,
+        ("run 0 ", "run 1 memory", *OUTLIVED, '"by": "looks"'),
+    ),
+    Scenario(
+        "memory-slow-rw",  # the daemon leaves the command's cgroup while that runs
+        f"""{LIMITED}
+        leak rw {SLOWLY} &
+        has_left() {{ [ $(wc -l <$cgroup/rebound-rest/cgroup.procs) = 2 ]; }}
+        eventually has_left
+        mark "the daemon has left"
+        stop
+        """,
+        ("run 0 ", "the daemon has left", "run 1 oom", *OUTLIVED),
+    ),
+    *(
+        Scenario(
+            f"memory-burst-{shape}",
+            f"""{LIMITED}
+            leak {shape} {AT_ONCE} &
+            eventually marked receives
+            for part in command rest; do
+                mark "$part: $(wc -l <$cgroup/rebound-$part/cgroup.procs)"
+            done
+            stop
+            mark "left: $(ls -d $cgroup/rebound-* 2>/dev/null)$(cat $cgroup/cgroup.subtree_control)"
+            """,
+            ("run 0 ", "run 1 oom", "receives", "command: 1", "rest: 2", *OUTLIVED[1:], "left: "),
+        )
+        for shape in ("host", "rw")
+    ),
+    Scenario(
+        "memory-burst-ro",  # what looking cannot do
+        f"""{LIMITED}
+        leak ro {AT_ONCE}
+        eventually grep -q "populated 0" $cgroup/cgroup.events
+        mark "nobody is left"
+        """,
+        ("run 0 ", "status 137", "nobody is left"),
+    ),
+)
+"""--max-memory beside a database, where an out-of-memory kill takes the whole container."""
+
 CGROUPS = (
     *(
         Scenario(
@@ -273,4 +347,4 @@ def in_shape(scenario: Scenario, shape: str) -> Scenario:
     return scenario._replace(name=f"{scenario.name}-{shape}", script=script)
 
 
-SCENARIOS = (*(in_shape(s, shape) for s in EVERYWHERE for shape in SHAPES), *CGROUPS)
+SCENARIOS = (*(in_shape(s, shape) for s in EVERYWHERE for shape in SHAPES), *CGROUPS, *MEMORY)

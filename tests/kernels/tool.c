@@ -8,7 +8,7 @@
  *   tool notify MESSAGE                        sends it to $NOTIFY_SOCKET
  *   tool daemon                                leaves a daemon, which says when it is asked to stop
  *   tool orphans COUNT                         leaves so many processes that end at once
- *   tool eat                                   takes memory until it is killed
+ *   tool eat [MILLISECONDS]                    takes memory until it is killed, 1 MB each so many
  *
  * SHAPE is `child`: no namespaces; `host`: PIDs and mounts, but the cgroups of the machine;
  * `ro`, `rw`: a cgroup namespace, too, and its cgroup2 mounted read-only or writable.
@@ -213,13 +213,14 @@ static int leave_orphans(int count)
 	return 0;
 }
 
-static void eat(void)
+static void eat(int milliseconds)
 {
 	for (;;) {
 		char *page = malloc(1 << 20);
 
 		if (page)
 			memset(page, 1, 1 << 20);
+		usleep(milliseconds * 1000);
 	}
 }
 
@@ -241,7 +242,7 @@ int main(int argc, char **argv)
 		return leave_daemon();
 	if (argc == 3 && !strcmp(what, "orphans"))
 		return leave_orphans(atoi(argv[2]));
-	if (argc == 2 && !strcmp(what, "eat"))
-		eat();
+	if (argc >= 2 && !strcmp(what, "eat"))
+		eat(argc > 2 ? atoi(argv[2]) : 0);
 	errx(2, "see the source");
 }

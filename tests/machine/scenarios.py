@@ -141,6 +141,39 @@ SYSTEMD = (
         """,
         ("Result=oom-kill OOMPolicy=stop",),
     ),
+    Scenario(
+        "memory-delegated",  # the kernel holds the limit
+        """
+        systemd-run --quiet --unit=$SCENARIO --setenv=SCENARIO=$SCENARIO -p Delegate=yes \
+            -p MemoryMax=64M -p MemorySwapMax=0 -p OOMPolicy=continue -p SuccessExitStatus=143 \
+            rebound --max-memory 50% /opt/tests/programs/eats
+        eventually marked 1 "run 1 oom"
+        cgroup=/sys/fs/cgroup/system.slice/$SCENARIO.service
+        mark "$(cat $cgroup/rebound-command/memory.max)"
+        mark "$(show $SCENARIO ActiveState NRestarts)"
+        systemctl stop $SCENARIO
+        mark "$(show $SCENARIO Result)"
+        """,
+        (
+            "run 0 ",
+            "run 1 oom",
+            "33554432",
+            "NRestarts=0 ActiveState=active",
+            "Result=success",
+        ),
+    ),
+    Scenario(
+        "memory-not-delegated",  # the cgroup of the service is systemd's
+        """
+        systemd-run --quiet --unit=$SCENARIO -p SuccessExitStatus=143 \
+            rebound --max-memory 50% sleep 1000
+        eventually sh -c "journalctl -u $SCENARIO -o cat | grep -q starting"
+        mark "$(journalctl -u $SCENARIO -o cat | grep -o 'looking.*delegated')"
+        mark "$(ls /sys/fs/cgroup/system.slice/$SCENARIO.service | grep -c rebound)"
+        systemctl stop $SCENARIO
+        """,
+        ("looking once a second, as the command gets no cgroup: the cgroup is not delegated", "0"),
+    ),
 )
 
 UNITS = (
@@ -212,6 +245,23 @@ PODMAN = (
         podman rm --force health >/dev/null
         """,
         ("healthy; [CMD rebound --status]", "unhealthy; timers: 1"),
+    ),
+    Scenario(
+        "memory-container",  # podman exec joins the cgroup of PID 1: its own cannot be had
+        """
+        podman run --quiet --detach --name=memory --network=none --memory=128m --memory-swap=128m \
+            --security-opt=unmask=/sys/fs/cgroup \
+            --volume=/usr/local/bin/rebound:/rebound:ro --entrypoint=/rebound \
+            localhost/rebound-machine:debian --max-memory 32M \
+            sh -c '[ $REBOUND_RESTARTS != 0 ] || exec tail /dev/zero; exec sleep 1000' >/dev/null
+        inside() { podman exec memory "$@"; }
+        ended() { inside /rebound --status --json | grep -o '"last_exit": "[^"]*"'; }
+        eventually ended
+        mark "$(ended)"
+        mark "$(inside cat /sys/fs/cgroup/rebound-command/memory.max /proc/self/cgroup | paste -s)"
+        podman rm --force --time=5 memory >/dev/null
+        """,
+        ('"last_exit": "oom"', "33554432\t0::/rebound-rest"),
     ),
 )
 

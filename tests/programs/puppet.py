@@ -14,6 +14,7 @@ Orders come as lines through the FIFO DIRECTORY/orders, what happens goes to std
     hang-up WORD    close the reading ends of all pipes
     remove NAME     have it drop what has that name
     say WORD        say `said WORD`
+    take MEGABYTES  take so much memory, and keep it
 
 Each signal but a few is said as `signal NUMBER VALUE`; TERM and INT end it with status 0.  The
 daemons: `obedient` ends on TERM, `stubborn` only on KILL, `brief` at once, `parent` has a
@@ -112,7 +113,14 @@ def hang_up(_):
         os.close(readers.pop())
 
 
+def take(megabytes):
+    memory = bytearray(int(megabytes) << 20)
+    memory[::4096] = b"x" * (len(memory) >> 12)
+    taken.append(memory)
+
+
 readers: list[int] = []
+taken: list[bytearray] = []
 
 
 def die(name):
@@ -144,4 +152,5 @@ with open(os.open(os.path.join(sys.argv[1], "orders"), os.O_RDWR), "rb", bufferi
                 "hang-up": hang_up,
                 "remove": lambda name: send(f"FDSTOREREMOVE=1\nFDNAME={name}"),
                 "say": lambda word: say("said", word),
+                "take": take,
             }[order](word)

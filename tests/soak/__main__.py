@@ -26,7 +26,7 @@ from pathlib import Path
 from tests.faults import table
 from tests.faults.scenarios import run_fault
 from tests.helpers import MODES, REPOSITORY
-from tests.histories import CRASHES, ENDS, KINDS, SIGNALS, History
+from tests.histories import CRASHES, ENDS, KINDS, RUBBISH, SIGNALS, History
 
 WARM_UP = 150
 """Happenings before memory is looked at: every module is loaded then."""
@@ -50,12 +50,15 @@ def happen(history: History, chance: random.Random) -> str:
     happenings: list[tuple[int, str, Callable[[], None]]] = [
         (6, "crash", lambda: history.crash(chance.choice(CRASHES))),
         (2, "killed", history.be_killed),
+        (1, "leak", history.leak),
         (1, "restart requested", history.restart),
         (4, "orphan", lambda: history.leave_orphan(chance.choice(KINDS))),
         (6, "signal", lambda: history.be_signalled(chance.choice(SIGNALS))),
         (3, "queued signals", lambda: history.be_sent_values(chance.randint(1, 200))),
         (2, "notifications", lambda: history.notify(chance.randint(1, 100))),
         (1, "status", history.ask),
+        (2, "scrapes", lambda: history.be_scraped(chance.randint(1, 30))),
+        (1, "rubbish for --http", lambda: history.be_annoyed(chance.choice(RUBBISH))),
         (3, "connections", lambda: history.be_connected(chance.randint(1, 50))),
         (2, "connections over a crash", lambda: history.be_connected(9, chance.choice(CRASHES))),
         (3, "store", lambda: history.store(chance.choice(("store", "pipe")))),

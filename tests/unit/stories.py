@@ -28,6 +28,7 @@ from rebound.core.events import (
 from rebound.core.exitstatus import ExitStatus
 from rebound.core.health import HealthChecks
 from rebound.core.maxruntime import MaxRuntime
+from rebound.core.memory import MemoryLimit
 from rebound.core.notify import Message
 from rebound.core.restart import RestartPolicy
 from rebound.core.service import Service
@@ -45,7 +46,7 @@ from rebound.core.states import (
 )
 from rebound.core.watch import Watch
 from rebound.core.watchdog import Watchdog
-from rebound.core.watchevents import CheckDue, HealthChecked, Notified
+from rebound.core.watchevents import CheckDue, HealthChecked, MemoryRead, Notified
 
 if TYPE_CHECKING:
     from rebound.core.states import State
@@ -94,6 +95,8 @@ def watches_of(config: Config) -> list[type[Watch]]:
         watches.append(HealthChecks)
     if config.max_runtime:
         watches.append(MaxRuntime)
+    if config.max_memory:
+        watches.append(MemoryLimit)
     return watches
 
 
@@ -120,6 +123,7 @@ def facts(subject: Service, event: Event, now: float = 100.0) -> list[Action]:
 
 
 WATCHED: dict[str, Any] = {"watchdog": 10, "health_command": "check", "health_retries": 1}
+WATCHED |= {"max_memory": "1000"}
 
 
 def hang(subject: Service) -> None:
@@ -131,6 +135,12 @@ def fall_ill(subject: Service) -> None:
     """Make it unhealthy."""
     step(subject, CheckDue(), 20)
     step(subject, FAILED, 20)
+
+
+def take_memory(subject: Service) -> None:
+    """Make it take more than it may, at two looks."""
+    for _ in range(2):
+        step(subject, MemoryRead(1001, 1000), 20)
 
 
 def request(subject: Service) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebound.core import address
-from rebound.core.address import Address, parse
+from rebound.core.address import Address, parse, parse_unnamed
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,26 @@ def test_any_other_text_is_wrong(text: str) -> None:
     """Never another error than the one that says so."""
     with contextlib.suppress(ValueError):
         assert parse(text).port <= 65535
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:0", "[::1]:80", ":80", "/run/a=b", "@a=b"])
+def test_without_a_name_it_is_the_same(text: str) -> None:
+    assert parse_unnamed(text) == parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "'' is not an address .*@abstract\\)"),
+        ("80", "'80' is not an address .*@abstract\\)"),
+        ("udp::80", "is not an address without NAME= and udp:"),
+        ("a=:80", "is not an address without NAME= and udp:"),
+        ("a=udp::80", "is not an address without NAME= and udp:"),
+        ("=:80", "is not a name"),
+        (":65536", "'65536' is not a port"),
+        ("example.com:80", "no name is resolved"),
+    ],
+)
+def test_what_is_wrong_without_a_name(text: str, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        parse_unnamed(text)

@@ -34,8 +34,9 @@ RIGHT: dict[type, st.SearchStrategy[object]] = {
         ),
         max_size=2,
     ),
+    dict: st.dictionaries(texts, st.integers(0, 10**14), max_size=3),
 }
-SAMPLES = {str: "x", int: 7, float: 0.5, bool: True, type(None): None, list: []}
+SAMPLES = {str: "x", int: 7, float: 0.5, bool: True, type(None): None, list: [], dict: {}}
 WELL_FORMED = {
     name: st.one_of([RIGHT[kind] for kind in kinds]) for name, kinds in status.FIELDS.items()
 }
@@ -81,7 +82,8 @@ def test_an_answer_is_read_as_it_was_meant(fields: dict[str, object]) -> None:
 WRONG = (
     '["x"]',
     '[{"name": "x"}]',
-    "{}",
+    '{"exit": -1}',
+    '{"exit": {}}',
     "-1",
     "-0.5",
     "1e15",
@@ -107,6 +109,9 @@ def test_each_field_is_there_and_of_its_type(name: str) -> None:
         with pytest.raises(NoAnswer, match="cannot be read"):
             read_answer(line.encode())
     del fields[name]
+    if name in status.SINCE_1_2:
+        assert read_answer(json.dumps(fields).encode())[name] is None
+        return
     with pytest.raises(NoAnswer, match="cannot be read"):
         read_answer(json.dumps(fields).encode())
 

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebound.core.exitstatus import EXEC_FAILED, NOT_FOUND, OWN_ERROR, ExitStatus, StatusSet
+from rebound.core.exitstatus import (
+    EXEC_FAILED,
+    HUNG,
+    NOT_FOUND,
+    OWN_ERROR,
+    REASONS,
+    REQUESTED,
+    UNHEALTHY,
+    End,
+    ExitStatus,
+    StatusSet,
+)
 
 EXITS = [code << 8 for code in range(256)]
 KILLS = [signo | core for signo in range(1, 65) for core in (0, 0x80)]
@@ -80,3 +91,22 @@ def test_no_end_is_in_an_empty_set() -> None:
 def test_a_union_holds_what_either_holds(status: ExitStatus, a: StatusSet, b: StatusSet) -> None:
     """No more and no less."""
     assert (status in a.union(b)) == (status in a or status in b)
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (End(ExitStatus(code=1)), "exit"),
+        (End(ExitStatus(signal=11)), "signal"),
+        (End(ExitStatus(signal=9), out_of_memory=True), "oom"),
+        (End(ExitStatus(signal=6), HUNG), "hung"),
+        (End(ExitStatus(signal=9), UNHEALTHY, out_of_memory=True), "unhealthy"),
+        (End(ExitStatus(signal=15), "memory"), "memory"),
+        (End(ExitStatus(signal=15), REQUESTED), "requested"),
+        (End(ExitStatus(code=0), "another cause of ours"), "requested"),
+    ],
+)
+def test_each_end_is_of_a_kind(end: End, reason: str) -> None:
+    """One of those that are counted."""
+    assert end.reason == reason
+    assert reason in REASONS

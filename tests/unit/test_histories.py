@@ -35,6 +35,7 @@ CONFIGS = st.fixed_dictionaries(
         "watchdog": st.sampled_from([2.0]),
         "fd_store": st.just(5),
         "health_command": st.just("check"),
+        "max_memory": st.just("1000"),
         "health_retries": st.integers(1, 2),
         "notify": st.booleans(),
         "fresh": st.booleans(),
@@ -81,6 +82,7 @@ class World(RuleBasedStateMachine):
         self.start = start
         self.service.holds_descriptors = bool(self.config.fd_store)
         self.released = False  # what is held for further runs
+        self.memory: tuple[int | None, int] | None = (0, 1000)
         self.step(events.Begin())
 
     # --- What the service wants done --------------------------------------------------
@@ -112,6 +114,9 @@ class World(RuleBasedStateMachine):
         elif isinstance(action, watchevents.CheckHealth):
             assert not self.checking, "one check at most"
             self.checking = True
+        elif isinstance(action, watchevents.ReadMemory):
+            assert self.command, "a command that runs has memory"
+            return self.memory and watchevents.MemoryRead(*self.memory)
         elif isinstance(action, events.ReleaseDescriptors):
             assert not self.released, "once"
             self.released = True
@@ -191,6 +196,11 @@ class World(RuleBasedStateMachine):
     def users_change(self, *, refuses: bool) -> None:
         """Processes may be signalled, or not."""
         self.refuses = refuses
+
+    @rule(memory=st.sampled_from([(0, 1000), (1001, 1000), (1001, 1000), (None, 1000), None]))
+    def memory_changes(self, memory: tuple[int | None, int] | None) -> None:
+        """What the command has; nobody may know, or the kernel may see to it."""
+        self.memory = memory
 
     @rule(filters=st.booleans())
     def orphan(self, *, filters: bool) -> None:

@@ -28,10 +28,18 @@ FOLDERS = {"core": {"core"}, "kernel": {"core", "kernel"}}
 STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": {"inspect"}}
 """What the pure core needs of it: the signals' numbers; for help(), which has it, a signature."""
 
-LATER = {"core": {"activation", "address", "health", "jsontext", "notify", "part", "watch"}}
-LATER["core"] |= {"maxruntime", "target", "watchdog", "watchevents"}
-LATER["kernel"] = {"caller", "closer", "descriptors", "forkexec", "libc", "logfile", "logjson"}
-LATER["kernel"] |= {"logtimed", "probe", "queues", "score", "socketfile", "sockets"}
+LATER = {
+    "core": {
+        *("activation", "address", "health", "http", "jsontext", "maxruntime", "memory", "notify"),
+        *("rules", "size", "values"),
+        *("openmetrics", "part", "target", "watch", "watchdog", "watchevents"),
+    },
+    "kernel": {
+        *("acceptor", "aside", "caller", "cgroup", "closer", "descriptors", "forkexec", "leaves"),
+        *("libc", "logfile", "logjson", "logtimed", "memory", "probe", "queues", "score"),
+        *("socketfile", "sockets"),
+    },
+}
 """Modules of these two folders that are for some option only, or for after the first start."""
 
 TOO_SLOW = {"_socket", "argparse", "collections", "ctypes", "dataclasses", "enum", "inspect"}

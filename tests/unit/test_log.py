@@ -54,6 +54,7 @@ def test_half_a_line_in_the_way_of_what_was_dropped() -> None:
         half, *lines = reader.read(PIPE_BUF).splitlines()
     assert half == b"half"
     assert [json.loads(line)["event"] for line in lines] == ["dropped", "starting", "started"]
+    assert log.dropped_in_all == 1
 
 
 def test_half_a_line_of_our_own_in_the_way(tmp_path: Path) -> None:

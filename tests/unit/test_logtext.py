@@ -57,3 +57,14 @@ def test_what_is_not_printable_is_escaped(text: str, shown: str) -> None:
 def test_the_longest_line_is_used_to_the_full() -> None:
     """A text is cut no shorter than it must be."""
     assert len(line_of("a" * 5000)) == PIPE_BUF
+
+
+def test_each_text_in_a_value_is_made_printable() -> None:
+    """Those of lists and dicts, too; all else stays."""
+    value = {"a\n": ["\x1b", 7, {"b": "\udcff"}], "c": None, "d": True, "e": 0.5}
+    assert logtext.shown(value) == {
+        "a\\n": ["\\x1b", 7, {"b": "\\udcff"}],
+        "c": None,
+        "d": True,
+        "e": 0.5,
+    }

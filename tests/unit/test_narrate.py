@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rebound.core import narrate
 from rebound.core.events import Exited, say
-from rebound.core.exitstatus import HUNG, REQUESTED, UNHEALTHY, End, ExitStatus
+from rebound.core.exitstatus import HUNG, MEMORY, REQUESTED, UNHEALTHY, End, ExitStatus
 from rebound.core.restart import GAVE_UP, MEANT, REFUSED, RESTART
 from rebound.core.signals import SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGTERM
 
@@ -237,6 +237,18 @@ LINES: list[tuple[Say, str, str, str, Mapping[str, object]]] = [
         "child (pid 4711) is unhealthy, sending signal 15 (SIGTERM)",
         {"pid": PID},
     ),
+    (
+        say(narrate.over_memory, PID, 600 * 2**20 + 2**19, 2**29),
+        *("info", "over_memory"),
+        "child (pid 4711) has 600.5 MB of memory, more than 512.0 MB, sending signal 15 (SIGTERM)",
+        {"pid": PID, "resident": 600 * 2**20 + 2**19, "limit": 2**29},
+    ),
+    (
+        say(narrate.memory_unknown),
+        *("error", "memory_unknown"),
+        "cannot read in /proc how much memory the command has: --max-memory has no effect",
+        {},
+    ),
 ]
 
 
@@ -303,6 +315,15 @@ SEGV = ExitStatus(signal=11, core_dumped=True)
             {"cause": UNHEALTHY},
             RESTART,
             "killed by signal 15 (SIGTERM), unhealthy, after 3m12s, max RSS 512 MB, restarting (1)",
+        ),
+        (
+            ExitStatus(signal=SIGTERM),
+            {"cause": MEMORY},
+            RESTART,
+            (
+                "killed by signal 15 (SIGTERM), over its memory, after 3m12s, max RSS 512 MB, "
+                "restarting (1)"
+            ),
         ),
         (
             ExitStatus(code=3),
@@ -376,6 +397,7 @@ def test_an_end(
             {"reason": "hung", "signal": "SIGABRT", "core_dumped": False},
         ),
         (End(ExitStatus(), UNHEALTHY), {"reason": "unhealthy", "code": 0}),
+        (End(ExitStatus(), MEMORY), {"reason": "memory", "code": 0}),
     ],
 )
 @pytest.mark.parametrize("verdict", [RESTART, MEANT, REFUSED, GAVE_UP])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rebound import options
 from rebound.core.config import Config, conflict_in
 from rebound.core.exitstatus import StatusSet
-from rebound.options import ACTION, JSON, OPTIONS, UsageError, format_help, parse
+from rebound.options import ACTION, JSON, OPENMETRICS, OPTIONS, UsageError, format_help, parse
 
 FLAGS = [
     ("--fresh",),
@@ -29,6 +29,7 @@ FLAGS = [
     ("--status",),
     ("--restart-now",),
     ("--json",),
+    ("--openmetrics",),
     ("--log-reopen",),
 ]
 VALUED = [
@@ -42,6 +43,7 @@ VALUED = [
     ("-n", "--no-restart"),
     ("--force-restart",),
     ("--max-runtime",),
+    ("--max-memory",),
     ("--stop-signal",),
     ("--rewrite",),
     ("--drain-signal",),
@@ -50,6 +52,7 @@ VALUED = [
     ("--stop-timeout",),
     ("-p", "--parent-death-signal"),
     ("--watchdog",),
+    ("--http",),
     ("--health-cmd",),
     ("--health-http",),
     ("--health-tcp",),
@@ -126,6 +129,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("--notify", {"notify": True}),
     ("--force-restart 0,TERM", {"force_restart": StatusSet(frozenset({0}), frozenset({15}))}),
     ("--max-runtime 12h", {"max_runtime": 43200}),
+    ("--http :9180", {"http": ":9180"}),
     ("--health-cmd true", {"health_command": "true"}),
     ("--health-http http://[::1]:80/x", {"health_http": "http://[::1]:80/x"}),
     ("--health-tcp localhost:80", {"health_tcp": "localhost:80"}),
@@ -134,6 +138,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("--health-start-period 0", {"health_start_period": 0}),
     ("--health-retries 1", {"health_retries": 1}),
     ("--oom-score-adj -1000", {"oom_score_adj": -1000}),
+    ("--max-memory 512M", {"max_memory": "512M"}),
     ("--termination-log=", {"termination_log": ""}),
     ("--log-format json", {"log_format": "json"}),
     ("--log-file /log", {"log_file": "/log"}),
@@ -141,6 +146,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("--status", {ACTION: options.STATUS}),
     ("--restart-now", {ACTION: options.RESTART_NOW}),
     ("--json", {JSON: True}),
+    ("--openmetrics", {OPENMETRICS: True}),
     ("-h", {ACTION: options.HELP}),
     ("--help", {ACTION: options.HELP}),
     ("--version", {ACTION: options.VERSION}),
@@ -151,7 +157,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
 def test_what_an_option_sets(line: str, settings: dict[str, Any]) -> None:
     """Exactly that, and Config takes it."""
     assert settings_of(*line.split()) == settings
-    Config(**{name: settings[name] for name in settings.keys() - {ACTION, JSON}})
+    Config(**{name: settings[name] for name in settings.keys() - {ACTION, JSON, OPENMETRICS}})
 
 
 def test_stop_signals_add_up() -> None:
@@ -334,6 +340,7 @@ ALLOWED = {
     "--rewrite": "FROM:TO",
     "--drain-signal": "TERM or SIGTERM, or 1 to 64",
     "--stop-timeout": "500ms, 10s, 5m, 1h",
+    "--http": "is not an address",
     "--listen": "127.0.0.1:8080, [::1]:8080",
     "--fd-store": "a whole number from 0",
     "-p": "TERM or SIGTERM, or 1 to 64",
@@ -346,6 +353,7 @@ ALLOWED = {
     "--health-retries": "a whole number from 1",
     "--oom-score-adj": "a whole number from -1000 to 1000",
     "--log-format": "text, json, timed",
+    "--max-memory": "bytes, or 64K, 512M, 2G, or 1% to 100%",
 }
 ANY_TEXT = {"--health-cmd", "--termination-log", "--log-file"}
 
@@ -457,6 +465,7 @@ def test_any_command_line_is_taken_or_a_usage_error(line: list[str]) -> None:
     assert line[len(line) - len(command) :] == command
     settings.pop(ACTION, None)
     settings.pop(JSON, None)
+    settings.pop(OPENMETRICS, None)
     if not conflict_in(settings):
         Config(**settings)
 

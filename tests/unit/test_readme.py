@@ -8,7 +8,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from rebound.core import narrate
+from rebound.control.status import FIELDS
+from rebound.core import narrate, openmetrics
 from rebound.options import OPTIONS
 from tests import tree
 from tests.documents import ROOT, text_of
@@ -58,6 +59,25 @@ def test_each_event_of_the_log_is_documented() -> None:
         for event in re.findall(r"`(\w+)`", cell)
     ]
     assert sorted(documented) == sorted(written)
+
+
+def first_cells(heading: str, head: str) -> list[str]:
+    """The words in code in the first column of the table with that head, below that heading."""
+    section = text_of("docs/operation.md").partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    table = section.partition(f"\n{head}\n")[2].partition("\n\n")[0]
+    cells = re.findall(r"^\| (`.*?) \| ", table, re.MULTILINE)
+    return [word for cell in cells for word in re.findall(r"`(\w+)`", cell)]
+
+
+def test_each_field_of_the_status_is_documented() -> None:
+    assert sorted(first_cells("## Status", "| field | |")) == sorted(FIELDS)
+
+
+def test_each_metric_is_documented() -> None:
+    documented = first_cells("## Probes and metrics", "| metric | |")
+    assert [re.sub("_(total|info)$", "", name) for name in documented] == [
+        family.name for family in openmetrics.FAMILIES
+    ]
 
 
 @pytest.mark.parametrize("version", ["1.27", "1.33"])

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebound.core.config import Config, parse_statuses
+from rebound.core.config import Config
 from rebound.core.exitstatus import HUNG, ON_PURPOSE, ExitStatus
 from rebound.core.restart import GAVE_UP, REFUSED, RESTART, Decision, RestartPolicy
+from rebound.core.values import parse_statuses
 
 ZERO = ExitStatus(code=0)
 CRASH = ExitStatus(code=1)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rebound.core import narrate
-from rebound.core.config import parse_statuses
 from rebound.core.events import (
     AskAdopted,
     BackoffOver,
@@ -33,7 +32,7 @@ from rebound.core.events import (
     Started,
     say,
 )
-from rebound.core.exitstatus import HUNG, UNHEALTHY, End, ExitStatus
+from rebound.core.exitstatus import HUNG, MEMORY, UNHEALTHY, End, ExitStatus
 from rebound.core.restart import GAVE_UP, MEANT, REFUSED, RESTART
 from rebound.core.service import Service
 from rebound.core.signals import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH
@@ -48,6 +47,7 @@ from rebound.core.states import (
     STARTING,
     STOPPING,
 )
+from rebound.core.values import parse_statuses
 from tests.unit.stories import (
     ABORTED,
     CRASH,
@@ -69,6 +69,7 @@ from tests.unit.stories import (
     in_state,
     request,
     step,
+    take_memory,
 )
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ def test_however_it_ends_it_is_started_again(end: Story, status: ExitStatus) -> 
     assert subject.restarts == 1
 
 
-@pytest.mark.parametrize("end", [hang, fall_ill])
+@pytest.mark.parametrize("end", [hang, fall_ill, take_memory])
 def test_what_still_ends_rebound(end: Story) -> None:
     """--restart never and -r are about all failures."""
     for settings in ({"restart": "never"}, {"max_restarts": 1}):
@@ -275,7 +276,9 @@ def test_what_still_ends_rebound(end: Story) -> None:
         assert subject.exit_status == 134
 
 
-@pytest.mark.parametrize(("end", "cause"), [(hang, HUNG), (fall_ill, UNHEALTHY)])
+@pytest.mark.parametrize(
+    ("end", "cause"), [(hang, HUNG), (fall_ill, UNHEALTHY), (take_memory, MEMORY)]
+)
 @pytest.mark.parametrize("success", ["", "143"])
 def test_a_run_that_had_to_be_ended_is_no_success(end: Story, cause: str, success: str) -> None:
     """However well it takes our signal; nor is it for -e to say."""
@@ -571,3 +574,29 @@ def test_each_other_signal_is_told(state: State, rewrite: Any, what: str) -> Non
     subject = in_state(state, rewrite=rewrite)
     told = say(narrate.signal_received, SIGHUP, what)
     assert facts(subject, SignalReceived(SIGHUP)) == [told]
+
+
+# --- Counters -----------------------------------------------------------------------------
+
+
+def test_starts_and_ends_are_counted() -> None:
+    """What did not begin is neither; what rebound ended is counted by its cause."""
+    subject = in_state(RUNNING, **{**WATCHED, "burst": 0})
+    for make_end, reason in ((hang, "hung"), (fall_ill, "unhealthy"), (request, "requested")):
+        make_end(subject)
+        step(subject, ABORTED, 30)
+        assert subject.exits[reason] == 1
+        assert subject.last_exit_at == 30
+        step(subject, STARTED, 0)
+    step(subject, Exited(PID, ExitStatus(signal=SIGKILL), 0, True), 50)
+    step(subject, NOT_FOUND, 51)
+    step(subject, DeadlinePassed(), 52)
+    step(subject, NO_FORK, 52)
+    step(subject, DeadlinePassed(), 54)
+    step(subject, STARTED, 54)
+    step(subject, TERM, 60)
+    step(subject, TERMINATED, 61)
+    assert subject.starts == 5
+    counted = {reason: count for reason, count in subject.exits.items() if count}
+    assert counted == {"hung": 1, "unhealthy": 1, "requested": 1, "oom": 1, "signal": 1}
+    assert subject.last_exit_at == 61

@@ -65,8 +65,11 @@ from rebound.core.watchevents import (
     HealthChecked,
     HealthUnknown,
     KillCheck,
+    MemoryDue,
+    MemoryRead,
     Notified,
     NotifiedByStrangers,
+    ReadMemory,
     RuntimeOver,
     WatchdogExpired,
 )
@@ -124,18 +127,20 @@ EVENTS: list[Event] = [
     CheckDue(),
     CheckTimeoutOver(),
     RuntimeOver(),
+    MemoryDue(),
+    MemoryRead(1001, 1000),
 ]
 DECISIONS: set[type[Action]] = {Start, SignalCommand, AskAdopted, SignalChildren, KillChildren, Say}
-DECISIONS |= {CheckHealth, KillCheck, ReleaseDescriptors, RestartAnswered, TellManager}
+DECISIONS |= {CheckHealth, KillCheck, ReadMemory, ReleaseDescriptors, RestartAnswered, TellManager}
 EVERYWHERE = [StopRequested, SignalReceived, ChildrenReaped]
 FROM_THE_COMMAND = [Exited, Notified, NotifiedByStrangers]
 WITH_A_COMMAND = [*EVERYWHERE, *FROM_THE_COMMAND, SignalRefused]
 AFTER_THE_START = [HealthChecked, RestartRequested]
-TIMERS_OF_A_RUN = [WatchdogExpired, CheckDue, CheckTimeoutOver, RuntimeOver]
+TIMERS_OF_A_RUN = [WatchdogExpired, CheckDue, CheckTimeoutOver, RuntimeOver, MemoryDue]
 WHILE_ASKING = [FiltersSpared, FiltersDue, NoneAdopted, NoChildren, KillOverdue]
 LEGAL: dict[State, list[type[Event]]] = {
     STARTING: [Begin, Started, ForkFailed, ExecFailed],
-    RUNNING: [*WITH_A_COMMAND, *AFTER_THE_START, HealthUnknown, *TIMERS_OF_A_RUN],
+    RUNNING: [*WITH_A_COMMAND, *AFTER_THE_START, HealthUnknown, MemoryRead, *TIMERS_OF_A_RUN],
     RESTARTING: [*WITH_A_COMMAND, *AFTER_THE_START, KillDue, KillOverdue],
     CLEARING: [*EVERYWHERE, *AFTER_THE_START, *WHILE_ASKING, KillDue, NoneKillable],
     BACKOFF: [*EVERYWHERE, *AFTER_THE_START, NoChildren, BackoffOver],
@@ -151,10 +156,11 @@ LEGAL: dict[State, list[type[Event]]] = {
     ],
     ENDED: [*EVERYWHERE, *AFTER_THE_START, *FROM_THE_COMMAND, NoChildren],
 }
-WATCHED_ONLY = {Notified, NotifiedByStrangers, HealthChecked, HealthUnknown, *TIMERS_OF_A_RUN}
+WATCHED_ONLY = {Notified, NotifiedByStrangers, HealthChecked, HealthUnknown, MemoryRead}
+WATCHED_ONLY |= {*TIMERS_OF_A_RUN}
 """Illegal without the watch that they belong to."""
 EVERYTHING: dict[str, Any] = {"health_command": "check", "watchdog": 10.0, "notify": True}
-EVERYTHING |= {"listen": ("@api",), "max_runtime": 3600.0}
+EVERYTHING |= {"listen": ("@api",), "max_runtime": 3600.0, "max_memory": "1000"}
 
 
 def test_the_matrix_is_whole() -> None:

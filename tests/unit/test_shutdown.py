@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rebound.core import narrate
-from rebound.core.config import parse_statuses
 from rebound.core.events import (
     Action,
     AskAdopted,
@@ -43,6 +42,7 @@ from rebound.core.states import (
     RUNNING,
     STOPPING,
 )
+from rebound.core.values import parse_statuses
 from tests.unit.stories import (
     CRASH,
     CRASHED,

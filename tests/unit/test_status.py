@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import rebound
 from rebound.control import status
 from rebound.core.events import RestartRequested
+from rebound.core.exitstatus import REASONS
 from rebound.core.notify import Message
 from rebound.core.states import BACKOFF, CLEARING, DRAINING, RUNNING, STARTING, STOPPING
 from rebound.core.watchevents import Notified
@@ -58,6 +60,15 @@ def test_a_run_that_is_well() -> None:
         "adopted": 3,
         "sockets": None,
         "stored": None,
+        "version": rebound.__version__,
+        "starts": 1,
+        "exits": dict.fromkeys(REASONS, 0),
+        "run_start_time": WALL - NOW,
+        "last_exit_time": None,
+        "backoff": 0,
+        "resident": None,
+        "log_dropped": 0,
+        "http": None,
     }
 
 
@@ -82,8 +93,29 @@ def test_a_back_off() -> None:
         "last_exit_text": "exited with status 1",
         "next_start": "2001-09-09T01:47:10.000Z",
         "next_start_in": 30,
+        "starts": 1,
+        "exits": {**dict.fromkeys(REASONS, 0), "exit": 1},
+        "run_start_time": WALL - NOW,
+        "last_exit_time": WALL - NOW + 70,
+        "backoff": 60,
     }
     assert expected.items() <= fields.items()
+
+
+def test_before_the_first_run_there_are_no_times() -> None:
+    fields = described(in_state(STARTING), None)
+    assert (fields["starts"], fields["run_start_time"], fields["last_exit_time"]) == (0, None, None)
+
+
+def test_an_earlier_version_lacks_fields() -> None:
+    """Those alone, and it may lack each."""
+    fields = described(in_state(RUNNING))
+    assert status.is_well_formed({n: v for n, v in fields.items() if n not in status.SINCE_1_2})
+    for name in fields:
+        rest = {other: value for other, value in fields.items() if other != name}
+        assert status.is_well_formed(rest) == (name in status.SINCE_1_2)
+    for exits in ({"exit": -1}, {"exit": "1"}, {"exit": True}, {"exit": None}, [1]):
+        assert not status.is_well_formed({**fields, "exits": exits})
 
 
 def test_a_start_that_is_overdue_is_due_now() -> None:

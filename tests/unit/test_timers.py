@@ -31,6 +31,16 @@ def test_there_are_none_at_first() -> None:
     assert timers.deadline is None
 
 
+def test_how_long_a_timer_was_set_for() -> None:
+    """As when it was set, however much of that is left."""
+    timers = Timers()
+    assert timers.length_of(KillDue) == 0
+    timers.set(KillDue, 10, 3)
+    assert timers.length_of(KillDue) == 3
+    timers.take(13)
+    assert timers.length_of(KillDue) == 0
+
+
 def test_the_deadline_is_that_of_the_first() -> None:
     """And they come in their order, whatever the order in which they were set."""
     timers = Timers()

@@ -42,7 +42,12 @@ class Turns:
 
     def repeat(self, handler: Handler, seconds: float) -> None:
         """As of the real one; a test calls it."""
+        self.cease(handler)
         self.repeated.append((handler, seconds))
+
+    def cease(self, handler: Handler) -> None:
+        """As of the real one."""
+        self.repeated = [(other, seconds) for other, seconds in self.repeated if other != handler]
 
     def ignore(self, fd: int) -> None:
         """As of the real one."""
