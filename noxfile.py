@@ -24,8 +24,10 @@ UNMEASURED = [
 """Tests that `coverage` leaves out.  The calls that it makes itself would count as rebound's, and
 it makes rebound too slow for floods of messages and of orphans."""
 
+ARCHITECTURES = ["x86_64", "aarch64"]
+"""Those that the one file is built for."""
 
-GROUPS = ("test", "coverage", "bench", "lint", "types")
+GROUPS = ("test", "coverage", "bench", "lint", "packages", "types")
 """The groups of pyproject.toml that sessions install."""
 
 CONSTRAINTS = "tests/constraints.txt"
@@ -123,7 +125,7 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("architecture", ["x86_64", "aarch64"])
+@nox.parametrize("architecture", ARCHITECTURES)
 def standalone(session: nox.Session, architecture: str) -> None:
     """Build the file for images without Python; run the same end-to-end tests on it, as root."""
     session.run("images/standalone/build.sh", architecture, external=True)
@@ -142,6 +144,25 @@ def standalone(session: nox.Session, architecture: str) -> None:
 def wheel(session: nox.Session) -> None:
     """Build the wheels, of the very requirements that are locked in images/wheel/."""
     session.run("images/wheel/build.sh", external=True)
+
+
+@nox.session
+def packages(session: nox.Session) -> None:
+    """Make the wheels, Debian packages and tarballs of the one file, and try them; as root.
+
+    In dist/release/ is then all that a release is.
+    """
+    install(session, "packages")
+    for architecture in ARCHITECTURES:
+        session.run("images/standalone/build.sh", architecture, external=True)
+    session.run("python", "-m", "images.packages")
+    release = Path("dist/release")
+    wheels, debs = (sorted(map(str, release.glob(f"*.{kind}"))) for kind in ("whl", "deb"))
+    session.run("twine", "check", "--strict", *wheels, *map(str, release.glob("rebound_init-*")))
+    session.run("check-wheel-contents", *wheels)
+    session.run("lintian", "--allow-root", "--fail-on=error,warning", *debs, external=True)
+    pytest = ("pytest", "--numprocesses=2", "--dist=worksteal")
+    session.run(*pytest, "tests/packages", *session.posargs)
 
 
 @nox.session
