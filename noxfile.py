@@ -33,6 +33,14 @@ GROUPS = ("test", "coverage", "bench", "lint", "packages", "types")
 CONSTRAINTS = "tests/constraints.txt"
 """The versions of what is in these groups, and of what that needs.  `lock` renews them."""
 
+GITHUB = {
+    "dependabot": "dependabot.yml",
+    "github-issue-config": "ISSUE_TEMPLATE/config.yml",
+    "github-issue-forms": "ISSUE_TEMPLATE/[!c]*.yml",
+    "github-workflows": "workflows/*.yml",
+}
+"""The schemas of the files in .github/."""
+
 
 def runs(version: str) -> bool:
     """Return whether this version of Python is here: pyenv has a `python3.13` that may refuse."""
@@ -64,10 +72,14 @@ def rebound(session: nox.Session) -> dict[str, str]:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format."""
+    """Check style and format, and what GitHub is to do."""
     install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check", "--diff")
+    for schema, files in GITHUB.items():
+        paths = sorted(map(str, Path(".github").glob(files)))
+        session.run("check-jsonschema", "--quiet", f"--builtin-schema=vendor.{schema}", *paths)
+    session.run("zizmor", "--offline", "--quiet", "--no-progress", ".github")
 
 
 @nox.session

@@ -13,7 +13,7 @@ from tests.packages.release import RELEASE, the
 
 OFFLINE = ["--no-index", "--find-links", str(RELEASE.directory)]
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-UV = [sys.executable, "-m", "uv", "--offline", "--no-config"]
+UV = [sys.executable, "-m", "uv", "--offline", "--no-config", "--no-cache"]
 
 
 @pytest.fixture

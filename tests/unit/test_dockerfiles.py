@@ -32,6 +32,12 @@ def test_the_dockerfiles_agree_on_their_bases() -> None:
     assert {argument: len(bases) for argument, bases in found.items()} == dict.fromkeys(found, 1)
 
 
+def test_workflows_run_on_the_same_base() -> None:
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    [base] = set(re.findall(r"^ +image: (\S+)$", workflow, re.MULTILINE))
+    assert f"ARG DEBIAN={base}\n" in DOCKERFILES[0].read_text()
+
+
 def test_the_labels_are_what_the_project_says() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for path in DOCKERFILES:
