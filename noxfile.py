@@ -27,6 +27,9 @@ it makes rebound too slow for floods of messages and of orphans."""
 ARCHITECTURES = ["x86_64", "aarch64"]
 """Those that the one file is built for."""
 
+LONG = ("test_debians.py", "test_image.py", "test_reproducible.py")
+"""Tests of the packages that take a minute or two."""
+
 GROUPS = ("test", "coverage", "bench", "lint", "packages", "types")
 """The groups of pyproject.toml that sessions install."""
 
@@ -162,11 +165,18 @@ def wheel(session: nox.Session) -> None:
 def packages(session: nox.Session) -> None:
     """Make the wheels, Debian packages and tarballs of the one file, and try them; as root.
 
-    In dist/release/ is then all that a release is.
+    In dist/release/ is then all that a release is.  With --quick of the files that `standalone`
+    has built, and without what takes minutes: fresh Debians, the build elsewhere, the image of the
+    other architecture.
     """
     install(session, "packages")
-    for architecture in ARCHITECTURES:
-        session.run("images/standalone/build.sh", architecture, external=True)
+    arguments = list(session.posargs)
+    if "--quick" in arguments:
+        arguments.remove("--quick")
+        arguments += [f"--ignore=tests/packages/{name}" for name in LONG]
+    else:
+        for architecture in ARCHITECTURES:
+            session.run("images/standalone/build.sh", architecture, external=True)
     session.run("python", "-m", "images.packages")
     release = Path("dist/release")
     wheels, debs = (sorted(map(str, release.glob(f"*.{kind}"))) for kind in ("whl", "deb"))
@@ -174,7 +184,7 @@ def packages(session: nox.Session) -> None:
     session.run("check-wheel-contents", *wheels)
     session.run("lintian", "--allow-root", "--fail-on=error,warning", *debs, external=True)
     pytest = ("pytest", "--numprocesses=2", "--dist=worksteal")
-    session.run(*pytest, "tests/packages", *session.posargs)
+    session.run(*pytest, "tests/packages", *arguments)
 
 
 @nox.session

@@ -120,7 +120,7 @@ def _fish_quote(text: str) -> str:
 
 FILES = {
     "share/bash-completion/completions/rebound": bash,
-    "share/zsh/vendor-completions/_rebound": zsh,
+    "share/zsh/site-functions/_rebound": zsh,
     "share/fish/vendor_completions.d/rebound.fish": fish,
 }
 """Where the shells look below the prefix, and what is to be there."""

@@ -31,6 +31,9 @@ def files(common: Files, documents: dict[str, bytes]) -> Files:
     """Return the package's files and modes by their paths."""
     doc = f"usr/share/doc/{NAME}"
     found = {f"usr/{path}": content for path, content in common.items()}
+    # Debian leaves site-functions to the administrator.
+    zsh = found.pop("usr/share/zsh/site-functions/_rebound")
+    found["usr/share/zsh/vendor-completions/_rebound"] = zsh
     page = "usr/share/man/man1/rebound.1"
     found[f"{page}.gz"] = (compress(found.pop(page)[0]), 0o644)
     changelog = fill(

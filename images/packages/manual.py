@@ -32,14 +32,20 @@ def prose(text: str) -> str:
 
 
 def synopsis(usage: str) -> str:
-    """Return the macros for one line of the usage: `rebound [options] [--] command [args…]`."""
-    name, *words = usage.split()
+    """Return the macros for one line of the usage: `rebound --status [--json] [PID]`."""
+    name, *words = re.findall(r"\[[^]]*\]|\S+", usage)
     macros = [f".Nm {name}"]
     for word in words:
-        inner = word.strip("[]")
-        kind = f"Fl {escape(inner[1:])}" if inner.startswith("-") else f"Ar {escape(inner)}"
-        macros.append(f".Op {kind}" if word != inner else f".{kind}")
+        inner = " ".join(map(argument, word.strip("[]").split()))
+        macros.append(f".Op {inner}" if word.startswith("[") else f".{inner}")
     return "\n".join(macros)
+
+
+def argument(word: str) -> str:
+    """Return the macro for one word of the usage."""
+    if word == "|":
+        return word
+    return f"Fl {escape(word[1:])}" if word.startswith("-") else f"Ar {escape(word)}"
 
 
 def item(option: Option) -> str:

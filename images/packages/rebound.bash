@@ -95,7 +95,7 @@ _rebound() {
 	elif [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "@spellings@" -- "$current")
 	elif [[ $asking ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$(pgrep -x rebound)" -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W "$(pgrep -x rebound 2>/dev/null)" -- "$current")
 	else
 		_rebound_command "$COMP_CWORD"
 	fi

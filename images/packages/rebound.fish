@@ -54,5 +54,5 @@ end
 
 complete -c rebound -f
 complete -c rebound -n 'not __rebound_asks' -a '(__rebound_complete)'
-complete -c rebound -n __rebound_asks -a '(pgrep -x rebound)' -d PID
+complete -c rebound -n __rebound_asks -a '(pgrep -x rebound 2>/dev/null)' -d PID
 @options@

@@ -12,7 +12,7 @@ _arguments -C -s -S -A '-*' \
 
 if [[ $state == command ]]; then
 	if (( ${words[(I)--status]} || ${words[(I)--restart-now]} )); then
-		_wanted processes expl PID compadd - ${(f)"$(pgrep -x rebound)"}
+		_wanted processes expl PID compadd - ${(f)"$(pgrep -x rebound 2>/dev/null)"}
 	else
 		_command_names -e
 	fi

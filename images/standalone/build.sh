@@ -116,8 +116,8 @@ cp rebound "$dist/$name"
 (cd "$dist" && sha256sum "$name" >"$name.sha256")
 
 # The licences of all that is in it, and the packages' versions.
-cp "$repository/LICENSE" "$repository/NOTICE" /usr/share/common-licenses/GPL-3 /usr/share/common-licenses/LGPL-2.1 \
-	"$dist/doc/"
+cp "$repository/LICENSE" "$repository/NOTICE" "$dist/doc/"
+cp /usr/share/common-licenses/GPL-3 /usr/share/common-licenses/LGPL-2.1 "$dist/doc/"
 for package in $linked python3-prctl; do
 	cp "$root/usr/share/doc/$package/copyright" "$dist/doc/$package"
 	dpkg-deb --showformat='${Package} ${Version}, source ${source:Package} ${source:Version}\n' \

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import re
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,3 +33,15 @@ def the(pattern: str) -> Path:
     """Return the one file of the release that has such a name."""
     (path,) = RELEASE.directory.glob(pattern)
     return path
+
+
+def said(*command: str | Path) -> str:
+    """Return what a command writes."""
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def commit() -> str:
+    """Return the commit that the one file names."""
+    text = said(the(f"rebound-linux-{RELEASE.machine}"), "-v", "--version")
+    [found] = re.findall("^commit (.*)$", text, re.MULTILINE)
+    return str(found)

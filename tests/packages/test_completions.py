@@ -9,7 +9,6 @@ import subprocess
 import pexpect
 import pytest
 
-from images.packages.values import BY_METAVAR, NOTHING, SIGNALS, takes, values_of
 from rebound.options import OPTIONS
 from tests.helpers import DEADLINE
 
@@ -27,7 +26,7 @@ SHELLS = {
     ),
     "zsh": (
         ["zsh", "-f", "-i"],
-        ["fpath=({share}/zsh/vendor-completions $fpath)", "autoload -U compinit; compinit -u -D"],
+        ["fpath=({share}/zsh/site-functions $fpath)", "autoload -U compinit; compinit -u -D"],
     ),
     "fish": (
         ["fish", "--no-config", "-i"],
@@ -60,6 +59,7 @@ LINES = [
     ("my-daemon-of\t", [COMMAND]),
     ("-d 1 -g my-daemon-of\t", ["-d", "1", "-g", COMMAND]),
     ("-- my-daemon-of\t", ["--", COMMAND]),
+    ("--status my-daemon-of\t", ["--status", "my-daemon-of"]),  # a PID comes there
     # From the command on, the line is the command's.
     (f"{COMMAND} --restart-d\t", [COMMAND, "--restart-d"]),
     (f"{COMMAND} {{files}}/unu\t", [COMMAND, "{files}/unusual.log"]),
@@ -125,25 +125,3 @@ def test_fish_explains_the_options(unpacked):
     for option in OPTIONS:
         long = option.spellings[-1]
         assert option.help in (shown.get(long), shown.get(f"{long}=")), long
-
-
-VALUED = [option for option in OPTIONS if option.metavar]
-
-
-@pytest.mark.parametrize("option", VALUED, ids=lambda option: option.spellings[-1])
-def test_the_words_are_those_that_the_parser_takes(option):
-    """Where it names them, or takes signals, they are offered: so a new option is not forgotten."""
-    values = values_of(option)
-    assert (values.words != ()) == (option.metavar in BY_METAVAR and not values.files)
-    if values == NOTHING and not takes(option, "no such word"):
-        with pytest.raises(ValueError, match="no such word") as raised:
-            option.apply({}, "no such word")
-        assert "is not one of" not in str(raised.value)
-        assert not takes(option, "TERM")
-
-
-def test_signals_are_named():
-    assert {"HUP", "TERM", "WINCH", "RTMIN", "RTMIN+3"} < set(SIGNALS)
-    assert not [name for name in SIGNALS if name.startswith("SIG") or name.isdecimal()]
-    [stop] = [option for option in VALUED if option.spellings == ("--stop-signal",)]
-    assert set(SIGNALS) - set(values_of(stop).words) >= {"KILL", "STOP"}
