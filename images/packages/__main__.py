@@ -1,14 +1,13 @@
-"""Makes all packages of the files in dist/: `python -m images.packages [DIRECTORY]`.
+"""Makes all packages of the files in dist/: `python -m images.packages`.
 
-images/standalone/build.sh has made these files, for one architecture or more.  The directory,
-dist/release unless told, holds all that a release is afterwards, and nothing else.  The same
-files and the same commit give the same packages, byte for byte.  SOURCE_DATE_EPOCH is the time
-of the commit, or what the variable of this name says.
+images/standalone/build.sh has made these files, for one architecture or more.  The folder
+dist/release/ is made anew, and holds all that a release is.  The same files and the same commit
+give the same packages, byte for byte.  All times in them are that of the commit, or what the
+variable SOURCE_DATE_EPOCH says.
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import hashlib
 import io
@@ -21,9 +20,10 @@ from images.packages import completions, debian, wheel
 from images.packages.debian import Files
 from images.packages.manual import manual
 from images.packages.project import DEBIAN, ROOT, VERSION, commit_time
-from images.packages.sbom import sbom
+from images.packages.sbom import LINE, sbom
 
 DIST = ROOT / "dist"
+LICENCES = ("GPL-3", "LGPL-2.1", "LICENSE", "NOTICE")
 
 
 def common(file: Path) -> Files:
@@ -37,8 +37,10 @@ def common(file: Path) -> Files:
 
 def documents(architecture: str) -> list[Path]:
     """Return the licences, and the list of what the file of an architecture is made of."""
-    other = {f"packages-{name}" for name in DEBIAN if name != architecture}
-    return sorted(path for path in (DIST / "doc").iterdir() if path.name not in other)
+    packages = f"packages-{architecture}"
+    copyrights = LINE.findall((DIST / "doc" / packages).read_text())
+    names = [*LICENCES, packages, *(binary for binary, *_source in copyrights)]
+    return [DIST / "doc" / name for name in sorted(names)]
 
 
 def tarball(name: str, content: Files, directory: Path) -> None:
@@ -72,10 +74,8 @@ def package(architecture: str, work: Path, directory: Path) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m images.packages", description=__doc__)
-    parser.add_argument("directory", nargs="?", type=Path, default=DIST / "release")
-    directory = parser.parse_args().directory.resolve()
+    """Make all of them."""
+    directory = DIST / "release"
     architectures = [name for name in DEBIAN if (DIST / f"rebound-linux-{name}").exists()]
     if not architectures:
         raise SystemExit("nothing to package: images/standalone/build.sh makes the file")

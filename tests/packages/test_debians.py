@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+import uv
 
 from tests import distros
 from tests.packages.release import RELEASE
@@ -39,6 +40,12 @@ pip install --no-index --find-links /release --break-system-packages rebound-ini
 [ "$(command -v rebound)" = /usr/local/bin/rebound ]
 pip uninstall --yes --break-system-packages rebound-init-bin
 [ ! -e /usr/local/bin/rebound ]
+uv() {{ /uv --offline --no-config "$@" --python /usr/bin/python3 --break-system-packages; }}
+uv pip install --no-index --find-links /release rebound-init-bin
+{WORKS}
+uv pip uninstall rebound-init-bin
+[ ! -e /usr/local/bin/rebound ]
+if uv pip install /release/*_{RELEASE.other}.whl; then exit 1; fi
 if pip install --break-system-packages /release/*_{RELEASE.other}.whl; then exit 1; fi
 """
 
@@ -52,6 +59,7 @@ def test_installed_used_and_removed(name, tmp_path):
     subprocess.run(["tar", "--extract", "--file", archive, "--directory", root], check=True)
     archive.unlink()
     shutil.copytree(RELEASE.directory, root / "release")
+    shutil.copy(uv.find_uv_bin(), root / "uv")
     try:
         for script in (DEBIAN_PACKAGE, WHEEL):
             distros.run(root, f"set -eux\n{script}", tmp_path / "log")

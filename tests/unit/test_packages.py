@@ -8,8 +8,10 @@ import pytest
 
 from images.packages.completions import bash, fish, zsh
 from images.packages.manual import synopsis
+from images.packages.project import AUTHOR, ROOT
 from images.packages.sbom import component
 from images.packages.values import BY_METAVAR, NOTHING, SIGNALS, takes, values_of
+from rebound.about import COPYRIGHT
 from rebound.options import OPTIONS, Option
 
 VALUED = [option for option in OPTIONS if option.metavar]
@@ -40,6 +42,13 @@ def test_each_option_is_completed(make: Callable[[], str]) -> None:
     for option in OPTIONS:
         assert option.spellings[-1].lstrip("-") in text
     assert "@" not in text.replace('"${words[@]}"', "").replace("[@]", "")
+
+
+def test_the_copyright_is_one() -> None:
+    for name in ("NOTICE", "images/packages/debian.copyright"):
+        text = (ROOT / name).read_text()
+        assert COPYRIGHT.removeprefix("Copyright ") in text
+    assert COPYRIGHT.endswith(AUTHOR)
 
 
 def test_a_usage_in_macros() -> None:
