@@ -112,7 +112,7 @@ def run_tests(session: nox.Session) -> None:
     install(session, "test", ".")
     # Another one each time, and shown, so that a failure can be had again.
     seed = random.randrange(2**32)
-    pytest = ("pytest", "--numprocesses=2", f"--hypothesis-seed={seed}")
+    pytest = ("pytest", "--numprocesses=4", f"--hypothesis-seed={seed}")
     session.run(*pytest, *session.posargs, env=rebound(session))
 
 
@@ -148,7 +148,7 @@ def standalone(session: nox.Session, architecture: str) -> None:
     if architecture == platform.machine():
         install(session, "test", ".")  # the package: for the negative controls
         tests = session.posargs or ["tests/e2e", "tests/standalone"]
-        session.run("pytest", "--numprocesses=2", *tests, env={"REBOUND": str(file)})
+        session.run("pytest", "--numprocesses=4", *tests, env={"REBOUND": str(file)})
     else:
         # qemu-user has no subreapers; but Python starts, and all modules are imported.
         for option in ("--version", "--help"):

@@ -6,6 +6,7 @@ import os
 import time
 
 from rebound.core.record import Record
+from rebound.kernel import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from rebound.core.events import Event
     from rebound.core.part import Part
     from rebound.core.service import Service
-    from rebound.core.watch import Watch
+    from rebound.core.watch import MakeWatch
     from rebound.kernel.log import Log
     from rebound.kernel.loop import Loop
     from rebound.kernel.spawn import Starter
     from rebound.kernel.terminal import Terminal
+    from rebound.parts.checker import Check
     from rebound.parts.manager import Manager
 
 
@@ -42,17 +44,21 @@ class Context(Record):
     step: Callable[[Event], None]
 
 
-def watches(config: Config) -> list[type[Watch]]:
-    """Return the watches over each run."""
-    found: list[type[Watch]] = []
+def watches(config: Config) -> list[MakeWatch]:
+    """Return what makes the watches over each run."""
+    found: list[MakeWatch] = []
     if config.watchdog is not None or config.fd_store:
         from rebound.core.watchdog import Watchdog
 
         found.append(Watchdog)
-    if config.health_command:
+    if config.checks_health:
         from rebound.core.health import HealthChecks
 
         found.append(HealthChecks)
+    if config.max_runtime is not None:
+        from rebound.core.maxruntime import MaxRuntime
+
+        found.append(lambda config, timers: MaxRuntime(config, timers, linux.chance))
     return found
 
 
@@ -70,13 +76,10 @@ def before_the_first_start(context: Context) -> Iterator[Part]:
         yield from _listeners(context, from_store)
     if config.watchdog is not None or config.fd_store:
         yield from _messages(context, manager, from_store)
-    if config.health_command:
-        from rebound.kernel.spawn import Spawner
+    if config.checks_health:
         from rebound.parts.checker import Checker
 
-        words = ["/bin/sh", "-c", config.health_command]
-        spawner = Spawner(words, context.starter, own_group=True)
-        yield Checker(spawner, context.environment, loop, log, step)
+        yield Checker(_check(config, context.starter), context.environment, loop, log, step)
     if config.kill_group:
         from rebound.parts.killgroup import KillGroup
 
@@ -85,6 +88,22 @@ def before_the_first_start(context: Context) -> Iterator[Part]:
         from rebound.parts.jobcontrol import JobControl
 
         yield JobControl(context.terminal)
+
+
+def _check(config: Config, starter: Starter) -> Check:
+    if config.health_command:
+        from rebound.parts.checker import ShellCheck
+
+        return ShellCheck(config.health_command, starter)
+    from rebound import __version__
+    from rebound.core import target
+    from rebound.kernel.probe import Prober
+
+    if config.health_http:
+        where = target.parse_url(config.health_http)
+    else:
+        where = target.parse_host_port(config.health_tcp)
+    return Prober(where, config.health_timeout, f"rebound/{__version__}")
 
 
 def _manager(context: Context) -> Manager | None:

@@ -9,7 +9,7 @@ import sys
 
 from rebound import options
 from rebound.core import signals
-from rebound.core.config import TERMINATION_LOG, Config
+from rebound.core.config import TERMINATION_LOG, Config, conflict_in
 from rebound.core.exitstatus import OWN_ERROR
 from rebound.kernel import linux
 from rebound.kernel.log import Log
@@ -60,6 +60,8 @@ def _run(words: list[str], inherited: linux.Inherited, settings: options.Setting
         raise options.UsageError("option --log-reopen goes without --stop-signal HUP: HUP stops")
     if settings.get("log_reopen") and not settings.get("log_file"):
         raise options.UsageError("option --log-reopen goes with --log-file")
+    if conflict := conflict_in(settings, options.spelling_of):
+        raise options.UsageError(f"options {conflict}")
     if not command:
         raise options.UsageError(f"no command given; usage: {options.USAGE}")
     if not command[0]:

@@ -143,6 +143,18 @@ OPTIONS = (
         _adds_statuses("no_restart"),
     ),
     Option(
+        ("--force-restart",),
+        "STATUS,…",
+        "statuses or signals after which it is restarted in any case",
+        _adds_statuses("force_restart"),
+    ),
+    Option(
+        ("--max-runtime",),
+        "TIME",
+        "end each run after TIME, or up to a tenth sooner; start anew",
+        _sets("max_runtime", config.parse_period),
+    ),
+    Option(
         ("-g", "--own-group"),
         "",
         "own process group, and terminal; signals to our group reach it once",
@@ -227,6 +239,18 @@ OPTIONS = (
         _sets("health_command", config.parse_command),
     ),
     Option(
+        ("--health-http",),
+        "URL",
+        "the same where a GET of URL keeps failing (200 to 399 pass)",
+        _sets("health_http", config.parse_health_http),
+    ),
+    Option(
+        ("--health-tcp",),
+        "HOST:PORT",
+        "the same where no connection can be made",
+        _sets("health_tcp", config.parse_health_tcp),
+    ),
+    Option(
         ("--health-interval",),
         "TIME",
         "wait TIME from one check to the next (default 30s)",
@@ -259,13 +283,13 @@ OPTIONS = (
     Option(
         ("--termination-log",),
         "PATH",
-        "say there why rebound ended (/dev/termination-log; empty: off)",
+        "say there why rebound ended; empty: leave it to the command",
         _sets("termination_log", str),
     ),
     Option(
         ("--log-format",),
         "FORMAT",
-        "text (default), or json: one object a line",
+        "text (default), timed (with the time), or json: an object a line",
         _sets("log_format", config.parse_log_format),
     ),
     Option(
@@ -311,6 +335,11 @@ OPTIONS = (
 )
 
 _BY_SPELLING = {spelling: option for option in OPTIONS for spelling in option.spellings}
+
+
+def spelling_of(field: str) -> str:
+    """Return the option that sets a field of `Config`."""
+    return "--" + {"health_command": "health-cmd"}.get(field, field.replace("_", "-"))
 
 
 def split_words(text: str) -> list[str]:

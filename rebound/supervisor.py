@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from rebound import assembly
     from rebound.core.part import Part
-    from rebound.core.watch import Watch
+    from rebound.core.watch import MakeWatch
     from rebound.kernel.loop import Signal
 
 _MISTAKES_COUNT = 60.0
@@ -66,7 +66,7 @@ class Supervisor:
 
         # LISTEN_PID: perhaps somebody has handed us sockets.
         is_plain = config.is_plain and b"LISTEN_PID" not in environment
-        watches: list[type[Watch]] = []
+        watches: list[MakeWatch] = []
         if not is_plain:
             from rebound import assembly
 

@@ -25,6 +25,8 @@ KINDS = ("obedient", "stubborn", "brief", "parent")
 SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGPIPE)
 ENDS = (signal.SIGTERM, signal.SIGINT)
 OPTIONS = (*JSON, "-b0", "--stop-timeout", "1s", "--watchdog", "1h", "--fd-store", "40")
+OPTIONS += ("--max-runtime", "1h", "--health-tcp", "127.0.0.1:1", "--health-interval", "50ms")
+OPTIONS += ("--health-retries", "1000000")  # nobody listens there
 MOST_STORED = 10
 
 

@@ -19,7 +19,7 @@ ALLOWED = (
 
 _DATAGRAMS = "udp:"
 _LONGEST_PATH = 107  # sun_path of unix(7), with a NUL at the end or at the beginning
-_HIGHEST_PORT = 65535
+HIGHEST_PORT = 65535
 
 
 class Address(Record):
@@ -44,9 +44,9 @@ def parse(text: str) -> Address:
     host, colon, port = address.rpartition(":")
     if not colon:
         raise ValueError(f"{text!r} is not an address ({ALLOWED})")
-    if not _is_port(port):
-        raise ValueError(f"{text!r}: {port!r} is not a port (0 to {_HIGHEST_PORT})")
-    family, host = _parse_host(host)
+    if not is_port(port):
+        raise ValueError(f"{text!r}: {port!r} is not a port (0 to {HIGHEST_PORT})")
+    family, host = parse_host(host)
     return Address(name, family, host, int(port), is_datagram)
 
 
@@ -70,11 +70,16 @@ def _parse_unix(name: str, address: str, *, is_datagram: bool) -> Address:
     return Address(name, family, where, 0, is_datagram)
 
 
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) <= _HIGHEST_PORT
+def is_port(text: str) -> bool:
+    """Return whether it is the number of a port; 0 is one."""
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) <= HIGHEST_PORT
 
 
-def _parse_host(host: str) -> tuple[Family, str]:
+def parse_host(host: str) -> tuple[Family, str]:
+    """Return the family of a numeric address, and the address without brackets.
+
+    Raises `ValueError`.
+    """
     if not host:
         return "all", ""
     if host == "localhost":

@@ -8,14 +8,16 @@ from rebound.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, TypeGuard
 
     Rule = tuple[str, Callable[[Any], bool]]
 
 RESTART_CHOICES = ("on-failure", "always", "never")
 VERBOSITIES = ("quiet", "normal", "verbose")
-LOG_FORMATS = ("text", "json")
+LOG_FORMATS = ("text", "json", "timed")
+
+HEALTH_CHECKS = ("health_command", "health_http", "health_tcp")
 
 TERMINATION_LOG = "/dev/termination-log"
 """Kubernetes looks for a message here.  Only the runtime makes this file."""
@@ -63,6 +65,12 @@ class Config(Record):
         Ends that count as exit status 0; rebound's own status is then 0 too.
     no_restart: StatusSet = StatusSet(codes=frozenset(), signals=frozenset())
         Ends after which the command is never restarted.
+    force_restart: StatusSet = StatusSet(codes=frozenset(), signals=frozenset())
+        Ends after which the command is restarted whatever `restart` says.  A signal's name here or
+        in `no_restart` or `success` counts more than a number there; they may not overlap.
+    max_runtime: float | None = None
+        Seconds.  End each run after this time, or up to a tenth sooner, and start anew;
+        None = never.
     own_group: bool = False
         Give the command its own process group, and the terminal if rebound had it.
     signal_group: bool = False
@@ -95,7 +103,12 @@ class Config(Record):
     notify: bool = False
         Tell the service manager at our own NOTIFY_SOCKET when the command is ready.
     health_command: str = ''
-        The shell command that finds out whether the command is healthy; empty = no checks.
+        The shell command that finds out whether the command is healthy; empty = no such checks.
+    health_http: str = ''
+        The http:// URL that finds it out: a status from 200 to 399 passes; empty = no such checks.
+    health_tcp: str = ''
+        The HOST:PORT that finds it out: a connection passes; empty = no such checks.  At most one
+        of the three is set.
     health_interval: float = 30.0
         Seconds from the start, and from the end of each check, to the next one.
     health_timeout: float = 30.0
@@ -114,7 +127,7 @@ class Config(Record):
     termination_log: str = ''
         The file for the reason why rebound ended with a status other than 0; empty = none.
     log_format: str = 'text'
-        'text', or 'json': one object a line.
+        'text'; 'timed': text that begins with the time; or 'json': one object a line.
     log_file: str = ''
         The file that the log is appended to; empty = stderr.
     log_reopen: bool = False
@@ -133,6 +146,8 @@ class Config(Record):
     reset_after: float = 10.0
     success: StatusSet = StatusSet()
     no_restart: StatusSet = StatusSet()
+    force_restart: StatusSet = StatusSet()
+    max_runtime: float | None = None
     own_group: bool = False
     signal_group: bool = False
     kill_group: bool = False
@@ -147,6 +162,8 @@ class Config(Record):
     watchdog: float | None = None
     notify: bool = False
     health_command: str = ""
+    health_http: str = ""
+    health_tcp: str = ""
     health_interval: float = 30.0
     health_timeout: float = 30.0
     health_start_period: float = 0.0
@@ -165,13 +182,21 @@ class Config(Record):
             super().__init__(*values, **named)
             for field, value in self.__dict__.items():
                 _check(field, value)
+            if conflict := conflict_in(self.__dict__):
+                raise ValueError(conflict)
 
     @property
     def is_plain(self) -> bool:
         """Whether a run needs only its process: no watch, no group of its own, no descriptor."""
-        asks = self.watchdog is not None or self.health_command or self.notify
+        asks = self.watchdog is not None or self.checks_health or self.notify
+        limits = self.max_runtime is not None
         hands_over = self.listen or self.fd_store
-        return not (asks or hands_over or self.in_own_group)
+        return not (asks or limits or hands_over or self.in_own_group)
+
+    @property
+    def checks_health(self) -> bool:
+        """Whether there are health checks."""
+        return bool(self.health_command or self.health_http or self.health_tcp)
 
     @property
     def in_own_group(self) -> bool:
@@ -186,6 +211,19 @@ def _check(field: str, value: object) -> None:
     allowed, is_allowed = _RULES[field]
     if not is_allowed(value):
         raise ValueError(f"{field} must be {allowed}, not {value!r}")
+
+
+def conflict_in(fields: Mapping[str, Any], name_of: Callable[[str], str] = str) -> str:
+    """Return which of some settings exclude each other, and why; empty if none do.
+
+    `name_of` turns a field into what the user knows it by.
+    """
+    if forced := fields.get("force_restart"):
+        for field in ("no_restart", "success"):
+            if field in fields and (both := forced.overlap(fields[field])):
+                return f"{name_of('force_restart')} and {name_of(field)} both have {both}"
+    checks = [name_of(field) for field in HEALTH_CHECKS if fields.get(field)]
+    return f"{' and '.join(checks)} exclude each other" if checks[1:] else ""
 
 
 def _is_whole(value: object) -> TypeGuard[int]:
@@ -256,16 +294,28 @@ def _are_addresses(value: object) -> bool:
     if value:
         from rebound.core import address
 
-        try:
-            for text in value:
-                address.parse(text)
-        except ValueError:
-            return False
+        return all(_is_read_by(address.parse, text) for text in value)
     return True
 
 
 def _is_shell_command(value: object) -> bool:
     return is_text(value) and (not value or bool(value.strip()))
+
+
+def _is_health_http(value: object) -> bool:
+    return value == "" or (is_text(value) and _is_read_by(parse_health_http, value))
+
+
+def _is_health_tcp(value: object) -> bool:
+    return value == "" or (is_text(value) and _is_read_by(parse_health_tcp, value))
+
+
+def _is_read_by(parse: Callable[[str], object], text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _choice(choices: tuple[str, ...]) -> Rule:
@@ -298,6 +348,8 @@ _RULES: dict[str, Rule] = {
     "reset_after": _TIME,
     "success": _STATUSES,
     "no_restart": _STATUSES,
+    "force_restart": _STATUSES,
+    "max_runtime": _or_none(_PERIOD),
     "own_group": _FLAG,
     "signal_group": _FLAG,
     "kill_group": _FLAG,
@@ -321,6 +373,8 @@ _RULES: dict[str, Rule] = {
         "a shell command without NUL characters, or empty",
         _is_shell_command,
     ),
+    "health_http": ("a URL such as 'http://127.0.0.1:8080/healthz', or empty", _is_health_http),
+    "health_tcp": ("a HOST:PORT such as '127.0.0.1:8080', or empty", _is_health_tcp),
     "health_interval": _PERIOD,
     "health_timeout": _PERIOD,
     "health_start_period": _TIME,
@@ -387,6 +441,22 @@ def parse_command(text: str) -> str:
     """Read a shell command: any text but an empty one."""
     if not text.strip():
         raise ValueError(f"{text!r} is not a shell command")
+    return text
+
+
+def parse_health_http(text: str) -> str:
+    """Read the URL of a health check."""
+    from rebound.core import target
+
+    target.parse_url(text)
+    return text
+
+
+def parse_health_tcp(text: str) -> str:
+    """Read the HOST:PORT of a health check."""
+    from rebound.core import target
+
+    target.parse_host_port(text)
     return text
 
 

@@ -18,7 +18,11 @@ OWN_ERROR = 125
 HUNG = "hung"
 UNHEALTHY = "unhealthy"
 REQUESTED = "requested"
+MAX_RUNTIME = "max-runtime"
 """Why rebound itself ended a run: the exit status only answers rebound's signal."""
+
+ON_PURPOSE = (REQUESTED, MAX_RUNTIME)
+"""Causes that say nothing against the run: it is no failure, and a new one begins at once."""
 
 _LABELS = (HUNG, UNHEALTHY)
 
@@ -91,6 +95,18 @@ class StatusSet(Record):
     def __contains__(self, status: ExitStatus) -> bool:
         """Return whether the list holds this status."""
         return status.shell_status in self.codes or status.signal in self.signals
+
+    def rank(self, status: ExitStatus) -> int:
+        """Return 2 if the list names this signal, 1 if it has this number, which is less special.
+
+        0 if it does not hold this status.
+        """
+        return 2 if status.signal in self.signals else int(status.shell_status in self.codes)
+
+    def overlap(self, other: StatusSet) -> str:
+        """Return what both lists hold, in words; empty if that is nothing."""
+        codes = map(str, sorted(self.codes & other.codes))
+        return ", ".join((*codes, *map(signals.name, sorted(self.signals & other.signals))))
 
     def union(self, other: StatusSet) -> StatusSet:
         """Return the set of all that either of the two holds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rebound.core import narrate, signals
 from rebound.core.events import Action, Event, say
-from rebound.core.exitstatus import UNHEALTHY, ExitStatus
+from rebound.core.exitstatus import EXEC_FAILED, NOT_FOUND, UNHEALTHY, ExitStatus
 from rebound.core.runs import TERM_PATIENCE, EndRun, Run
 from rebound.core.states import (
     BACKOFF,
@@ -104,6 +104,7 @@ class HealthChecks(Watch):
         super().__init__(config, timers)
         self._health = Health(config)
         self._pid = 0
+        self._is_first = False  # no check of this run has ended yet
 
     @property
     def is_ready(self) -> bool:
@@ -118,6 +119,7 @@ class HealthChecks(Watch):
     def begin(self, run: Run, now: float) -> None:
         """Check from now on; the first check comes after the interval."""
         self._pid = run.pid
+        self._is_first = True
         self._health.begin_run(now)
         self._timers.set(CheckDue, now, self._config.health_interval)
 
@@ -131,36 +133,49 @@ class HealthChecks(Watch):
             self._health.end_check(None)
             return [], None
         if isinstance(event, HealthChecked):
-            return self._checked(event.status, now)
+            return self._checked(event, now)
         if isinstance(event, CheckDue):
             return self._check(now), None
         if isinstance(event, CheckTimeoutOver):
             told = say(narrate.health_timeout, self._config.health_timeout)
             return [told, KillCheck()], None
-        # A check that cannot run says nothing about the command.
-        self._end_check(None, now)
-        error = event.error if isinstance(event, HealthUnknown) else ""
-        return [say(narrate.health_unknown, error)], None
+        return self._unknown(event.error if isinstance(event, HealthUnknown) else "", now)
 
     def _check(self, now: float) -> list[Action]:
         if not self._health.begin_check(now):
             self._timers.set(CheckDue, now, self._config.health_interval)
             return [say(narrate.health_unknown, f"the last check {narrate.NOT_GONE}")]
         self._timers.set(CheckTimeoutOver, now, self._config.health_timeout)
-        return [CheckHealth()]
+        return [CheckHealth(self._is_first or not self._config.health_command)]
 
-    def _checked(self, status: ExitStatus, now: float) -> Taken:
-        before = self._health.state
+    def _checked(self, event: HealthChecked, now: float) -> Taken:
+        if not event.could_run:
+            return self._unknown(event.output, now)
+        status, before = event.status, self._health.state
         if not self._end_check(status.is_zero, now):
             return [], None
+        is_first, self._is_first = self._is_first, False
         if status.is_zero:
             return ([] if before == HEALTHY else [say(narrate.healthy)]), None
         failures, retries = self._health.failures, self._config.health_retries
-        failed: list[Action] = [say(narrate.health_failed, failures, retries, status)]
+        how = (not self._config.health_command and event.output) or status
+        failed: list[Action] = [say(narrate.health_failed, failures, retries, how)]
+        if is_first and self._is_missing(status):
+            failed.insert(0, say(narrate.health_missing, status, event.output))
         if self._health.state != SICK:
             return failed, None
         failed.append(say(narrate.unhealthy, self._pid))
         return failed, EndRun(UNHEALTHY, signals.SIGTERM, TERM_PATIENCE)
+
+    def _unknown(self, error: str, now: float) -> Taken:
+        """Take note of a check that could not run: it says nothing about the command."""
+        if not self._end_check(None, now):
+            return [], None
+        return [say(narrate.health_unknown, error)], None
+
+    def _is_missing(self, status: ExitStatus) -> bool:
+        """Return whether the shell says that it cannot execute the health command."""
+        return bool(self._config.health_command) and status.code in (EXEC_FAILED, NOT_FOUND)
 
     def _end_check(self, passed: bool | None, now: float) -> bool:
         if not self._health.end_check(passed):

@@ -8,7 +8,15 @@ level of each line, and the name of its event, which stays.
 from __future__ import annotations
 
 from rebound.core import signals
-from rebound.core.exitstatus import HUNG, NOT_FOUND, REQUESTED, UNHEALTHY, End, ExitStatus
+from rebound.core.exitstatus import (
+    HUNG,
+    MAX_RUNTIME,
+    NOT_FOUND,
+    REQUESTED,
+    UNHEALTHY,
+    End,
+    ExitStatus,
+)
 from rebound.core.restart import GAVE_UP, MEANT, REFUSED, RESTART
 
 TYPE_CHECKING = False
@@ -33,7 +41,13 @@ NOT_PERMITTED = "may not be signalled"
 NOT_GONE = "was killed and is still there"
 """Why rebound does not wait for a command."""
 
-_CAUSES = {"": "", HUNG: ", hung", UNHEALTHY: ", unhealthy", REQUESTED: ", restart requested"}
+_CAUSES = {
+    "": "",
+    HUNG: ", hung",
+    UNHEALTHY: ", unhealthy",
+    REQUESTED: ", restart requested",
+    MAX_RUNTIME: ", its time was over",
+}
 
 _UNITS = (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1))
 
@@ -146,6 +160,13 @@ def restart_brought_forward() -> Line:
     return "restart requested, not waiting any longer", {}
 
 
+def max_runtime(pid: int, run_time: float) -> Line:
+    """Tell that rebound ends a run because it has had its time."""
+    sending = f"sending {signals.describe(signals.SIGTERM)}"
+    text = f"child (pid {pid}) has run for {duration(run_time)} (--max-runtime), {sending}"
+    return text, {"pid": pid}
+
+
 def killing_child(pid: int) -> Line:
     """Tell that a run has had its time to end, and is killed."""
     return f"child (pid {pid}) does not end, killing it", {"pid": pid}
@@ -233,7 +254,13 @@ def health_timeout(after: float) -> Line:
 
 def health_unknown(error: str) -> Line:
     """Tell that a check could not be run."""
-    return f"cannot run the health command: {error}", {"error": error}
+    return f"cannot run the health check: {error}", {"error": error}
+
+
+def health_missing(status: ExitStatus, output: str) -> Line:
+    """Tell that the shell could not execute the health command."""
+    text = f"the health command cannot be executed ({status})"
+    return f"{text}: {output}" if output else text, {"output": output}
 
 
 def healthy() -> Line:
@@ -241,7 +268,7 @@ def healthy() -> Line:
     return "health check passed", {}
 
 
-def health_failed(failures: int, retries: int, how: ExitStatus) -> Line:
+def health_failed(failures: int, retries: int, how: ExitStatus | str) -> Line:
     """Tell of a check that failed."""
     text = f"health check failed ({failures} of {retries}): {how}"
     return text, {"failures": failures, "retries": retries}
@@ -265,6 +292,7 @@ KINDS: dict[Callable[..., Line], tuple[str, str]] = {
     restart_requested: ("info", "restart_requested"),
     restart_under_way: ("info", "restart_requested"),
     restart_brought_forward: ("info", "restart_requested"),
+    max_runtime: ("info", "max_runtime"),
     killing_child: ("info", "killing_child"),
     child_not_killed: ("error", "not_killed"),
     not_restarted: ("error", "not_restarted"),
@@ -280,6 +308,7 @@ KINDS: dict[Callable[..., Line], tuple[str, str]] = {
     flooded: ("error", "flooded"),
     health_timeout: ("info", "health_timeout"),
     health_unknown: ("error", "health_unknown"),
+    health_missing: ("info", "health_missing"),
     healthy: ("info", "healthy"),
     health_failed: ("info", "health_failed"),
     unhealthy: ("info", "unhealthy"),

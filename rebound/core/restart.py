@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rebound.core import signals
 from rebound.core.config import Config
-from rebound.core.exitstatus import REQUESTED, ExitStatus
+from rebound.core.exitstatus import ON_PURPOSE, ExitStatus
 from rebound.core.record import Record
 
 TYPE_CHECKING = False
@@ -55,8 +55,8 @@ class RestartPolicy:
 
     def __init__(self, config: Config, chance: Callable[[], float] = lambda: 0.0) -> None:
         self.restarts = 0
-        """How many restarts there were so far, including requested ones."""
-        self._failures = 0  # restarts that nobody requested
+        """How many restarts there were so far, including those that were no failures."""
+        self._failures = 0  # restarts after failures
         self._config = config
         self._chance = chance
         self._stop_signals = STOP_SIGNALS | config.stop_signals
@@ -75,15 +75,23 @@ class RestartPolicy:
         called before the process has been reaped.
         """
         config = self._config
-        if cause == REQUESTED:
+        if cause in ON_PURPOSE:
             return RESTART
-        if config.restart == "never":
+        if not cause and self._is_forced(status):
+            pass
+        elif config.restart == "never":
             return REFUSED
-        if not cause and (verdict := self._verdict_on(status)) != RESTART:
+        elif not cause and (verdict := self._verdict_on(status)) != RESTART:
             return verdict
         if 0 < config.max_restarts <= self._recent_restarts(now):
             return GAVE_UP
         return RESTART
+
+    def _is_forced(self, status: ExitStatus) -> bool:
+        """Return whether --force-restart decides: no other list names the status more specially."""
+        config = self._config
+        others = max(config.no_restart.rank(status), config.success.rank(status))
+        return config.force_restart.rank(status) > others
 
     def _verdict_on(self, status: ExitStatus) -> Verdict:
         if status in self._config.no_restart:
@@ -100,7 +108,7 @@ class RestartPolicy:
         verdict = self.verdict(status, now, cause)
         if verdict != RESTART:
             return Decision(verdict)
-        if cause == REQUESTED:
+        if cause in ON_PURPOSE:
             self.restarts += 1
             return Decision()
         self._failed_forks = 0

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from rebound.core.restart import Verdict
     from rebound.core.runs import EndRun
     from rebound.core.states import State
-    from rebound.core.watch import Watch
+    from rebound.core.watch import MakeWatch, Watch
 
     Handler = Callable[["Service", Any, float], list[Action]]  # (service, event, now)
     Table = dict[tuple[State, type[Event]], Handler]
@@ -95,7 +95,7 @@ class Service:
         name: str,
         config: Config,
         policy: RestartPolicy,
-        watches: Sequence[type[Watch]] = (),
+        watches: Sequence[MakeWatch] = (),
     ) -> None:
         self.name = name
         self.config = config
@@ -106,7 +106,7 @@ class Service:
         self.began_at = 0.0
         """When the first start was tried."""
         self.timers = Timers()
-        self.watches = [watch(config, self.timers) for watch in watches]
+        self.watches = [make(config, self.timers) for make in watches]
         self.exit_status = 0
         """Rebound's own exit status; final in ENDED."""
         self.run = runs.Run(0, 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rebound.core.config import Config
     from rebound.core.events import Action, Event
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rebound.core.timers import Timers
 
     Taken = tuple[list[Action], EndRun | None]
+
+    MakeWatch = Callable[[Config, Timers], "Watch"]
 
 
 class Watch:

@@ -22,14 +22,22 @@ class NotifiedByStrangers(Event):
     count: int
 
 
+class RuntimeOver(Event):
+    """The run has had its time (--max-runtime)."""
+
+
 class HealthChecked(Event):
-    """The health command ended, and has been reaped."""
+    """The health check ended, and has been reaped."""
 
     status: ExitStatus
+    output: str = ""
+    """What it wrote, as far as that was read."""
+    could_run: bool = True
+    """Whether it could find out anything."""
 
 
 class HealthUnknown(Event):
-    """The health command could not be started."""
+    """The health check could not be started."""
 
     error: str
 
@@ -51,8 +59,11 @@ class CheckTimeoutOver(Event):
 
 
 class CheckHealth(Action):
-    """Start the health command; answered by HealthChecked or HealthUnknown."""
+    """Start the health check; answered by HealthChecked or HealthUnknown."""
+
+    wants_output: bool = False
+    """Whether what it writes is wanted even if the log does not show it."""
 
 
 class KillCheck(Action):
-    """SIGKILL the health command, with its group."""
+    """SIGKILL the health check, with its group."""

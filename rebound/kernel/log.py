@@ -47,6 +47,10 @@ class Log:
             from rebound.kernel import logjson
 
             self._format = logjson.format_line
+        elif line_format == "timed":
+            from rebound.kernel import logtimed
+
+            self._format = logtimed.format_line
         if path:
             self._open()
         else:

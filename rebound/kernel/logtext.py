@@ -10,9 +10,11 @@ MAX_LINE = 4096
 """PIPE_BUF: other writers could tear a longer line apart (pipe(7))."""
 
 
-def format_line(_level: str, _event: str, text: str, _fields: Mapping[str, object]) -> bytes:
-    """Return `text` as one line, whatever bytes are in it."""
-    line = f"rebound: {printable(text)}\n".encode()
+def format_line(
+    _level: str, _event: str, text: str, _fields: Mapping[str, object], head: str = ""
+) -> bytes:
+    """Return `text` as one line, whatever bytes are in it, after `head`."""
+    line = f"{head}rebound: {printable(text)}\n".encode()
     if len(line) > MAX_LINE:
         line = line[: MAX_LINE - 1].decode(errors="ignore").encode() + b"\n"
     return line

@@ -1,4 +1,4 @@
-"""The process of the health command: one at a time, in a group of its own."""
+"""The process of the health check: one at a time, in a group of its own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,27 @@ from rebound.kernel import linux, spawn
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Protocol
 
     from rebound.core.events import Exited
     from rebound.core.exitstatus import ExitStatus
     from rebound.kernel.log import Log
     from rebound.kernel.loop import Loop
+
+    class Check(Protocol):
+        """How a check is run."""
+
+        def start(self, environment: Mapping[bytes, bytes], output: int) -> int:
+            """Start it as a child, return its pid; it writes to `output` (-1: nowhere).
+
+            Raises `OSError`.
+            """
+            ...
+
+        def could_run(self, status: ExitStatus) -> bool:
+            """Return whether a check with this exit status could find out anything."""
+            ...
+
 
 _LONGEST_OUTPUT = 4096
 """Bytes of the output that are kept, as in Docker; the rest is read and thrown away."""
@@ -23,20 +39,37 @@ _LONGEST_OUTPUT = 4096
 _PIPE_SIZE = 65536
 
 
+class ShellCheck:
+    """A check by a shell command, in a process group of its own."""
+
+    def __init__(self, command: str, starter: spawn.Starter) -> None:
+        self._spawner = spawn.Spawner(["/bin/sh", "-c", command], starter, own_group=True)
+
+    def start(self, environment: Mapping[bytes, bytes], output: int) -> int:
+        """Start it.  Raises `OSError`."""
+        actions: spawn.FileActions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
+        actions = [*actions, *((os.POSIX_SPAWN_DUP2, max(output, 0), fd) for fd in (1, 2))]
+        return self._spawner.spawn(environment, file_actions=actions)
+
+    def could_run(self, status: ExitStatus) -> bool:  # noqa: ARG002  as Check has it
+        """Return True: in Docker a command that cannot run counts as one that fails, too."""
+        return True
+
+
 class Checker(Part):
-    """Starts the health command.  With -v its output is logged, else it goes to /dev/null."""
+    """Starts the health check.  With -v its output is logged, else most goes to /dev/null."""
 
     needs_waitid = True
 
     def __init__(
         self,
-        spawner: spawn.Spawner,
+        check: Check,
         environment: Mapping[bytes, bytes],
         loop: Loop,
         log: Log,
         step: Callable[[events.Event], None],
     ) -> None:
-        self._spawner = spawner
+        self._check = check
         self._environment = environment
         self._loop = loop
         self._log = log
@@ -46,13 +79,12 @@ class Checker(Part):
         self.pid = 0
         self.actions = {watchevents.CheckHealth: self.start, watchevents.KillCheck: self.kill}
 
-    def start(self, _action: watchevents.CheckHealth) -> events.Event | None:
-        """Start the health command."""
-        writer = self._open_pipe() if self._log.is_verbose else -1
-        actions: spawn.FileActions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
-        actions = [*actions, *((os.POSIX_SPAWN_DUP2, max(writer, 0), fd) for fd in (1, 2))]
+    def start(self, action: watchevents.CheckHealth) -> events.Event | None:
+        """Start the health check."""
+        is_output_wanted = self._log.is_verbose or action.wants_output
+        writer = self._open_pipe() if is_output_wanted else -1
         try:
-            self.pid = self._spawner.spawn(self._environment, file_actions=actions)
+            self.pid = self._check.start(self._environment, writer)
         except OSError as error:
             self._close_pipe()
             return watchevents.HealthUnknown(error.strerror or str(error))
@@ -62,7 +94,7 @@ class Checker(Part):
         return None
 
     def kill(self, _action: watchevents.KillCheck | None = None) -> None:
-        """Kill the health command, and what is left of its group."""
+        """Kill the health check, and what is left of its group."""
         if self.pid:
             linux.send(-self.pid, signals.SIGKILL)
             linux.send(self.pid, signals.SIGKILL)
@@ -86,9 +118,9 @@ class Checker(Part):
             self._close_pipe()
         output, self._output = self._output.decode(errors="replace").strip(), b""
         if output:
-            text = f"health command: {output}"
+            text = f"health check: {output}"
             self._log.write("debug", "health_output", text, {"output": output})
-        self._step(watchevents.HealthChecked(status))
+        self._step(watchevents.HealthChecked(status, output, self._check.could_run(status)))
 
     def _open_pipe(self) -> int:
         try:

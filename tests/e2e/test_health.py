@@ -160,10 +160,8 @@ def test_it_sees_what_the_command_sees_and_no_more(start, tmp_path):
     assert (tmp_path / "mask").read_text().split() == ["SigBlk:", "0" * 16]
     fds = (tmp_path / "fds").read_text().splitlines()[1:]
     targets = [line.rpartition(" -> ")[2] for line in fds]
-    assert sorted(target for target in targets if not target.startswith("/proc"))[:2] == [
-        "/dev/null",
-        "/dev/null",
-    ]
+    assert targets[0] == "/dev/null"
+    assert targets[2].startswith("pipe:")  # the first check of a run: perhaps it is missing
     assert not any(
         "epoll" in target or "socket" in target or "pidfd" in target for target in targets
     )
@@ -177,6 +175,18 @@ def test_a_check_that_cannot_be_run_says_nothing_of_the_command(start):
     rebound.wait_until(lambda: len(rebound.events("health_unknown")) >= 3)
     assert set(told(rebound, "health_unknown", "error")) == {("Permission denied",)}
     assert len(rebound.lines("ready")) == 1
+
+
+def test_a_command_that_is_missing_is_said_with_the_shells_words(start):
+    """At the first check of each run; it counts as a failure."""
+    rebound = checked(start, "no-such-command --x")
+    rebound.wait_ready(2)
+    rebound.wait_until(lambda: len(rebound.events("health_missing")) >= 2)
+    [first, *_] = rebound.events("health_missing")
+    assert first["level"] == "info"
+    assert "no-such-command: not found" in first["output"]
+    assert len(rebound.events("health_missing")) <= len(rebound.lines("ready"))
+    assert failures(rebound)[0] == (1, 2, "exited with status 127")
 
 
 def test_a_start_period(start):

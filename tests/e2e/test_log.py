@@ -185,6 +185,18 @@ def test_text_after_half_a_line_of_the_command():
     assert "halfrebound: child" in run("sh", "-c", "printf half >&2").stderr
 
 
+def test_times():
+    """Before each line, of an error of our own, too."""
+    time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    for options in ([], ["--no-such-option"]):
+        log = run("--log-format", "timed", *options, "sh", "-c", "exit 0").stderr.splitlines()
+        assert all(re.fullmatch(rf"{time} rebound: .+", line) for line in log)
+        assert before < datetime.fromisoformat(log[0].split()[0]) < datetime.now(UTC)
+    long = run("--log-format", "timed", "x" * 9000).stderr.splitlines()
+    assert [len(line) <= 4096 for line in long] == [True, True]
+
+
 def test_json_of_any_name():
     result = run(*JSON, 'no\nsuch\x1b[31m\udcff"' + "x" * 5000)
     assert [line["event"] for line in records(result.stderr)] == ["starting", "exec_failed"]

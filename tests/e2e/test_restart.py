@@ -181,3 +181,26 @@ def test_rebound_options_come_first_and_stay_here():
     assert (result.returncode, result.stderr.count("\n")) == (8, 1)
     assert "REBOUND_OPTIONS" not in result.stdout
     assert result.stdout.count("PATH=") == 2
+
+
+def test_statuses_that_are_restarted_in_any_case(tmp_path):
+    """Also after exit status 0, with --restart never; -r still gives up."""
+    options = ["--restart", "never", "--force-restart", "0,QUIT", "-r", 2]
+    result = run(*JSON, *options, "sh", "-c", COUNT, "kill -QUIT $$", cwd=tmp_path)
+    assert (result.returncode, counted_runs(tmp_path)) == (128 + signal.SIGQUIT, 3)
+    assert len(events(result.stderr, "giving_up")) == 1
+    result = run(*JSON, *options, "sh", "-c", "exit 131")
+    assert (result.returncode, len(events(result.stderr, "exited"))) == (131, 1)
+
+
+def test_a_run_ends_after_its_time(start, mode):
+    """And the next begins at once, as often as it likes: it is no failure."""
+    options = ["--max-runtime", "300ms", "--restart", "never", "-r", 1]
+    rebound = start(*JSON, *options, *program("notifier.py", "announce", "asleep"), wrapper=mode)
+    rebound.wait_ready(4)
+    rebound.send(signal.SIGTERM)
+    assert rebound.wait() == 143
+    times = [end["run_time"] for end in rebound.events("exited")[:-1]]
+    assert all(time >= 0.27 for time in times)
+    assert len(rebound.events("max_runtime")) >= 3
+    assert not rebound.events("delayed")

@@ -37,18 +37,20 @@ OPTIONS = [
     *("--watchdog", "1h", "--termination-log", "DIRECTORY/message"),
 ]
 HANDED = ["--listen", "[::1]:0", "--listen", "DIRECTORY/socket", "--fd-store", "8"]
+PROBE = ["--health-http", "http://127.0.0.1:1", "--health-interval", "50ms"]
 SCENARIOS: dict[str, tuple[list[str], list[str]]] = {
     "plain": (PLAIN, []),
     "pid1": (PID1, []),
     "options": (PLAIN, OPTIONS),
     "store": (PLAIN, HANDED),
+    "probe": (PLAIN, [*PROBE, "--health-retries", "1000"]),
 }
 """What to put before the profile, and further options."""
 CLIENT = "client"
 """In this one a rebound without a profile is asked by one with it."""
 
 CALLS = """
-access arch_prctl bind brk chdir clone clone3 close connect dup dup2 epoll_create1 epoll_ctl epoll_wait
+access arch_prctl bind brk chdir clone clone3 close close_range connect dup dup2 epoll_create1 epoll_ctl epoll_wait
 execve exit_group fcntl futex getcwd getdents64 getegid geteuid getgid getpeername getpgid getpgrp
 getpid getppid getrandom getsid getsockname getsockopt gettid getuid ioctl kill linkat listen lseek lstat
 madvise mkdir mmap mprotect mremap munmap newfstatat openat pidfd_open pipe2 poll pread64
@@ -88,7 +90,9 @@ EXEMPTIONS = (
     Exemption("rt_sigprocmask", (OWN_ERROR,), "a signal would be lost, or end us"),
     Exemption("rt_sigaction", (OWN_ERROR,), "while SIGCHLD is ignored, nobody can be waited for"),
     Exemption("prctl", (CARRIES_ON,), "PID 1 need be no subreaper", scenarios=("pid1",)),
-    Exemption("prctl", (OWN_ERROR,), "nothing would be adopted", ("plain", "options", "store")),
+    Exemption(
+        "prctl", (OWN_ERROR,), "nothing would be adopted", ("plain", "options", "store", "probe")
+    ),
     Exemption("socket setsockopt bind listen", (OWN_ERROR,), "no sockets that listen", ("store",)),
     Exemption("pipe2", (ENDS_AT_STOP,), "the fork reports through a pipe", ("store",)),
     Exemption("setpgid", (ENDS_AT_STOP, CARRIES_ON), "no group of its own", ("options",)),

@@ -79,6 +79,7 @@ PLAIN = ["-v", "-b", "0", "--max-delay", "20ms", "--stop-timeout", "1s"]
 OPTIONS = ["-kG", "--oom-score-adj", "500", "--termination-log", "DIRECTORY/message"]
 OPTIONS += [*JSON, "-p", "HUP"]
 HEALTH = ["-v", "--health-cmd", "echo well", "--health-interval", "20ms"]
+PROBE = ["-b", "0", "--stop-timeout", "1s", "--health-interval", "20ms", "--health-retries", "1000"]
 LOG_FILE = ["--log-file", "DIRECTORY/log", "--log-reopen", "--rewrite", "HUP:0"]
 HANDED = ["--listen", "[::1]:0", "--listen", "DIRECTORY/socket", "--fd-store", "8"]
 NOTIFIER = ["first[", "asleep", "]", "READY=1", "STATUS=well", "print:ready", "keep:0.05"]
@@ -254,6 +255,10 @@ SCENARIOS = {
     "health": Scenario(
         [*JSON, *HEALTH, "sleep", "1000"],
         lambda run: run.told("healthy"),
+    ),
+    "probe": Scenario(
+        [*JSON, *PROBE, "--health-tcp", "127.0.0.1:1", "sleep", "1000"],
+        lambda run: run.told("health_failed") or run.told("health_unknown"),
     ),
     "watchdog": Scenario(
         [*PLAIN, "--watchdog", "400ms", "--notify", *program("notifier.py", *NOTIFIER)], is_ready

@@ -377,6 +377,8 @@ ROWS = (
     ),
     # Then it is not known where they listen.
     Row("getsockname getsockopt", "ENOBUFS EPERM", "store", phase=SETUP),
+    # --- A check without a command is a fork.
+    Row("clone", "EAGAIN ENOMEM EPERM ENOSYS", "probe"),
     # --- With descriptors to hand over, a run is forked.
     Row("clone", "EAGAIN ENOMEM EPERM ENOSYS", "store", by_when=NEVER_STARTS),
     Row("pipe2", "EMFILE ENFILE EPERM", "store", by_when=NEVER_STARTS),

@@ -76,6 +76,21 @@ def test_drain_in_a_bare_root(bare, start):
     assert rebound.lines("orphan") == ["orphan stopped"]
 
 
+def test_a_health_check_in_a_bare_root(bare, start):
+    """Without a shell, /proc and /dev."""
+    options = [
+        "--health-http",
+        "http://127.0.0.1:1",
+        "--health-interval=50ms",
+        "--health-retries=1",
+    ]
+    rebound = start(*JSON, *options, "/busybox", "sleep", "1000", wrapper=bare)
+    rebound.wait_until(lambda: rebound.events("unhealthy"))
+    [failed, *_] = rebound.events("health_failed")
+    assert failed["msg"].endswith("127.0.0.1:1: Connection refused")
+    assert rebound.wait_until(lambda: rebound.events("exited"))[0]["reason"] == "unhealthy"
+
+
 def test_command_not_found_in_a_bare_root(bare, start):
     rebound = start(*JSON, "/no-such-command", wrapper=bare)
     assert rebound.wait() == 127

@@ -27,6 +27,7 @@ from rebound.core.events import (
 )
 from rebound.core.exitstatus import ExitStatus
 from rebound.core.health import HealthChecks
+from rebound.core.maxruntime import MaxRuntime
 from rebound.core.notify import Message
 from rebound.core.restart import RestartPolicy
 from rebound.core.service import Service
@@ -89,8 +90,10 @@ def watches_of(config: Config) -> list[type[Watch]]:
     watches: list[type[Watch]] = []
     if config.watchdog or config.fd_store:
         watches.append(Watchdog)
-    if config.health_command:
+    if config.checks_health:
         watches.append(HealthChecks)
+    if config.max_runtime:
+        watches.append(MaxRuntime)
     return watches
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rebound.core import config
 from rebound.core.config import Config, parse_statuses
 from rebound.core.exitstatus import StatusSet
+from rebound.options import spelling_of
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
@@ -63,13 +64,21 @@ TIMES: tuple[str, ...] = (
     "stop_timeout",
 )
 TIMES += ("health_start_period",)
-PERIODS = ("watchdog", "health_interval", "health_timeout")
+PERIODS = ("max_runtime", "watchdog", "health_interval", "health_timeout")
 COUNTS = ("max_restarts", "burst", "health_retries")
 SIGNALS = ("drain_signal", "parent_death_signal")
 FLAGS = ("own_group", "signal_group", "kill_group", "notify")
-STATUSES = ("success", "no_restart")
+STATUSES = ("success", "no_restart", "force_restart")
 PATHS = ("run_directory", "termination_log")
-TEXTS = (*PATHS, "health_command", "restart", "log_format", "verbosity")
+TEXTS = (
+    *PATHS,
+    "health_command",
+    "health_http",
+    "health_tcp",
+    "restart",
+    "log_format",
+    "verbosity",
+)
 EMPTY: list[object] = []
 OUT_OF_RANGE: list[tuple[str, object]] = [
     *((field, value) for field in TIMES + COUNTS for value in (-1, math.inf, math.nan)),
@@ -81,6 +90,8 @@ OUT_OF_RANGE: list[tuple[str, object]] = [
     *(("oom_score_adj", value) for value in (-1001, 1001)),
     ("health_retries", 0),
     *(("health_command", value) for value in (" ", "\n", "a\0b", "\ud800")),
+    *(("health_http", value) for value in ("127.0.0.1:80", "https://[::1]/", "http://x/", "a\0b")),
+    *(("health_tcp", value) for value in ("127.0.0.1", "[::1]:0", "x:80", "/run/x", "a\0b")),
     *((field, value) for field in PATHS for value in ("a\0b", "\ud800")),
     *((field, StatusSet(frozenset({256}))) for field in STATUSES),
     *((field, StatusSet(frozenset(), frozenset({0}))) for field in STATUSES),
@@ -116,6 +127,44 @@ def test_a_value_is_checked_however_it_is_given() -> None:
     """In order, too."""
     with pytest.raises(ValueError, match=r"^max_restarts must be .+, not '3'$"):
         Config("always", "3")  # type: ignore[arg-type]
+
+
+EXCLUSIVE: list[tuple[dict[str, Any], str]] = [
+    ({"force_restart": "3,4,TERM", "no_restart": "4,TERM,3"}, "no_restart both have 3, 4, SIGTERM"),
+    ({"force_restart": "TERM", "success": "0,TERM"}, "success both have SIGTERM"),
+    ({"force_restart": "143", "success": "TERM"}, ""),
+    ({"force_restart": "TERM", "no_restart": "143"}, ""),
+    ({"no_restart": "3", "success": "3"}, ""),
+]
+
+
+@pytest.mark.parametrize(("lists", "conflict"), EXCLUSIVE)
+def test_lists_that_overlap_are_refused(lists: dict[str, str], conflict: str) -> None:
+    """A name and a number do not: the name is more special."""
+    settings: dict[str, Any] = {field: config.parse_statuses(text) for field, text in lists.items()}
+    text = f"force_restart and {conflict}" if conflict else ""
+    assert config.conflict_in(settings) == text
+    if text:
+        with pytest.raises(ValueError, match=f"^{text}$"):
+            Config(**settings)
+    else:
+        Config(**settings)
+
+
+def test_there_is_one_kind_of_health_check() -> None:
+    """And any of the three is one."""
+    checks: dict[str, Any] = {
+        "health_command": "true",
+        "health_http": "http://[::1]",
+        "health_tcp": "[::1]:80",
+    }
+    assert all(Config(**{field: value}).checks_health for field, value in checks.items())
+    assert not Config().checks_health
+    with pytest.raises(ValueError, match=r"^health_command and health_http and health_tcp exclude"):
+        Config(**checks)
+    text = "--health-cmd and --health-tcp exclude each other"
+    checks.pop("health_http")
+    assert config.conflict_in(checks, spelling_of) == text
 
 
 def test_the_defaults_are_allowed() -> None:

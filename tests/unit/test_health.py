@@ -117,7 +117,8 @@ CHECKED: dict[str, Any] = {"health_command": "check", "health_interval": 30, "he
 
 def fail_the_next_check(subject: Service, now: float) -> list[Action]:
     """Have it fail; return the facts for the log."""
-    assert step(subject, DeadlinePassed(), now) == [CheckHealth()]
+    [check] = step(subject, DeadlinePassed(), now)
+    assert isinstance(check, CheckHealth)
     return facts(subject, FAILED, now)
 
 
@@ -138,7 +139,7 @@ def test_checks_come_one_after_the_other() -> None:
     """The interval is from the start, and from the end of a check."""
     subject = in_state(RUNNING, **CHECKED)
     assert subject.deadline == 30
-    assert step(subject, DeadlinePassed(), 30) == [CheckHealth()]
+    assert step(subject, DeadlinePassed(), 30) == [CheckHealth(wants_output=True)]
     assert subject.deadline == 35
     assert step(subject, PASSED, 32) == []
     assert subject.deadline == 62
@@ -159,7 +160,7 @@ def test_unhealthy() -> None:
     """The third failure: TERM, then KILL after 10 s."""
     subject = in_state(RUNNING, **CHECKED)
     for now in (30, 60, 90):
-        assert step(subject, DeadlinePassed(), now) == [CheckHealth()]
+        assert step(subject, DeadlinePassed(), now) == [CheckHealth(wants_output=now == 30)]
         ended = step(subject, FAILED, now)
         assert ended == (END if now == 90 else [])
     assert (subject.state, subject.deadline) == (RESTARTING, 100)
@@ -194,6 +195,35 @@ def test_a_check_that_cannot_be_run_says_nothing() -> None:
     told = [say(narrate.health_unknown, "no shell")]
     assert facts(subject, HealthUnknown("no shell"), 30) == told
     assert (subject.state, subject.deadline) == (RUNNING, 60)
+
+
+def test_a_check_that_found_out_nothing_says_nothing() -> None:
+    """It ended, but had no socket, say."""
+    subject = in_state(RUNNING, health_http="http://[::1]/", health_retries=1)
+    step(subject, DeadlinePassed(), 30)
+    told = [say(narrate.health_unknown, "no socket")]
+    event = HealthChecked(ExitStatus(code=125), "no socket", could_run=False)
+    assert facts(subject, event, 30) == told
+    assert (subject.state, subject.deadline) == (RUNNING, 60)
+
+
+def test_a_command_that_is_missing_is_said_at_the_first_check_of_a_run() -> None:
+    """With what the shell says; it counts as a failure."""
+    subject = in_state(RUNNING, **CHECKED)
+    missing = HealthChecked(ExitStatus(code=127), "sh: curl: not found")
+    for now in (30, 60):
+        step(subject, DeadlinePassed(), now)
+        told = [say(narrate.health_missing, missing.status, missing.output)] if now == 30 else []
+        failed = say(narrate.health_failed, now // 30, 3, missing.status)
+        assert facts(subject, missing, now) == [*told, failed]
+
+
+def test_a_check_without_a_command_tells_why_it_failed() -> None:
+    """Not its exit status, which is ours; 127 means nothing there."""
+    subject = in_state(RUNNING, health_tcp="[::1]:80")
+    step(subject, DeadlinePassed(), 30)
+    failed = HealthChecked(ExitStatus(code=127), "[::1]:80: Connection refused")
+    assert facts(subject, failed, 30) == [say(narrate.health_failed, 1, 3, failed.output)]
 
 
 def test_a_paused_check_gets_its_time_again() -> None:

@@ -29,9 +29,9 @@ STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": 
 """What the pure core needs of it: the signals' numbers; for help(), which has it, a signature."""
 
 LATER = {"core": {"activation", "address", "health", "jsontext", "notify", "part", "watch"}}
-LATER["core"] |= {"watchdog", "watchevents"}
+LATER["core"] |= {"maxruntime", "target", "watchdog", "watchevents"}
 LATER["kernel"] = {"caller", "closer", "descriptors", "forkexec", "libc", "logfile", "logjson"}
-LATER["kernel"] |= {"queues", "score", "socketfile", "sockets"}
+LATER["kernel"] |= {"logtimed", "probe", "queues", "score", "socketfile", "sockets"}
 """Modules of these two folders that are for some option only, or for after the first start."""
 
 TOO_SLOW = {"_socket", "argparse", "collections", "ctypes", "dataclasses", "enum", "inspect"}

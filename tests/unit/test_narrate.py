@@ -196,8 +196,26 @@ LINES: list[tuple[Say, str, str, str, Mapping[str, object]]] = [
     ),
     (
         say(narrate.health_unknown, "no shell"),
-        *("error", "health_unknown", "cannot run the health command: no shell"),
+        *("error", "health_unknown", "cannot run the health check: no shell"),
         {"error": "no shell"},
+    ),
+    (
+        say(narrate.health_missing, ExitStatus(code=127), "sh: curl: not found"),
+        *("info", "health_missing"),
+        "the health command cannot be executed (exited with status 127): sh: curl: not found",
+        {"output": "sh: curl: not found"},
+    ),
+    (
+        say(narrate.health_missing, ExitStatus(code=126), ""),
+        *("info", "health_missing"),
+        "the health command cannot be executed (exited with status 126)",
+        {"output": ""},
+    ),
+    (
+        say(narrate.max_runtime, PID, 3600.0),
+        *("info", "max_runtime"),
+        "child (pid 4711) has run for 1h (--max-runtime), sending signal 15 (SIGTERM)",
+        {"pid": PID},
     ),
     (
         say(narrate.healthy),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebound import options
-from rebound.core.config import Config
+from rebound.core.config import Config, conflict_in
 from rebound.core.exitstatus import StatusSet
 from rebound.options import ACTION, JSON, OPTIONS, UsageError, format_help, parse
 
@@ -41,6 +41,8 @@ VALUED = [
     ("--reset-after",),
     ("-e", "--success"),
     ("-n", "--no-restart"),
+    ("--force-restart",),
+    ("--max-runtime",),
     ("--stop-signal",),
     ("--rewrite",),
     ("--drain-signal",),
@@ -50,6 +52,8 @@ VALUED = [
     ("-p", "--parent-death-signal"),
     ("--watchdog",),
     ("--health-cmd",),
+    ("--health-http",),
+    ("--health-tcp",),
     ("--health-interval",),
     ("--health-timeout",),
     ("--health-start-period",),
@@ -121,7 +125,11 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("--verbose", {"verbosity": "verbose"}),
     ("--watchdog 10s", {"watchdog": 10}),
     ("--notify", {"notify": True}),
+    ("--force-restart 0,TERM", {"force_restart": StatusSet(frozenset({0}), frozenset({15}))}),
+    ("--max-runtime 12h", {"max_runtime": 43200}),
     ("--health-cmd true", {"health_command": "true"}),
+    ("--health-http http://[::1]:80/x", {"health_http": "http://[::1]:80/x"}),
+    ("--health-tcp localhost:80", {"health_tcp": "localhost:80"}),
     ("--health-interval 5s", {"health_interval": 5}),
     ("--health-timeout 500ms", {"health_timeout": 0.5}),
     ("--health-start-period 0", {"health_start_period": 0}),
@@ -322,6 +330,8 @@ ALLOWED = {
     "--reset-after": "500ms, 10s, 5m, 1h",
     "-e": "0 to 255",
     "-n": "0 to 255",
+    "--force-restart": "0 to 255",
+    "--max-runtime": "500ms, 10s, 5m, 1h",
     "--stop-signal": "1 to 64",
     "--rewrite": "FROM:TO",
     "--drain-signal": "TERM or SIGTERM, or 1 to 64",
@@ -330,12 +340,14 @@ ALLOWED = {
     "--fd-store": "a whole number from 0",
     "-p": "TERM or SIGTERM, or 1 to 64",
     "--watchdog": "500ms, 10s, 5m, 1h",
+    "--health-http": "http://127.0.0.1:8080/healthz, http://[::1]/",
+    "--health-tcp": "127.0.0.1:8080, [::1]:8080",
     "--health-interval": "500ms, 10s, 5m, 1h",
     "--health-timeout": "500ms, 10s, 5m, 1h",
     "--health-start-period": "500ms, 10s, 5m, 1h",
     "--health-retries": "a whole number from 1",
     "--oom-score-adj": "a whole number from -1000 to 1000",
-    "--log-format": "text, json",
+    "--log-format": "text, json, timed",
 }
 ANY_TEXT = {"--health-cmd", "--termination-log", "--log-file"}
 
@@ -360,6 +372,7 @@ def test_a_bad_value_is_refused(option: tuple[str, ...], value: str) -> None:
     ("words", "allowed"),
     [
         (["--watchdog", "0"], "it must be more than 0"),
+        (["--max-runtime", "0s"], "it must be more than 0"),
         (["--health-interval", "0s"], "it must be more than 0"),
         (["--health-timeout", "0.0"], "it must be more than 0"),
         (["--health-retries", "0"], "a whole number from 1"),
@@ -425,7 +438,7 @@ def test_other_mistakes_have_no_such_hint(words: list[str]) -> None:
     assert "word of its own" not in str(raised.value)
 
 
-word = st.text(max_size=8)
+word = st.text(st.characters(exclude_characters="\0"), max_size=8)  # none in a command line
 value = word | st.sampled_from(["3", "3/1m", "500ms", "TERM", "78,SIGQUIT", "TERM:0", "never"])
 words = st.lists(
     value
@@ -446,7 +459,8 @@ def test_any_command_line_is_taken_or_a_usage_error(line: list[str]) -> None:
     assert line[len(line) - len(command) :] == command
     settings.pop(ACTION, None)
     settings.pop(JSON, None)
-    Config(**settings)
+    if not conflict_in(settings):
+        Config(**settings)
 
 
 # --- Help -----------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebound.core.config import Config, parse_statuses
-from rebound.core.exitstatus import ExitStatus
-from rebound.core.restart import GAVE_UP, REFUSED, RESTART, RestartPolicy
+from rebound.core.exitstatus import HUNG, ON_PURPOSE, ExitStatus
+from rebound.core.restart import GAVE_UP, REFUSED, RESTART, Decision, RestartPolicy
 
 ZERO = ExitStatus(code=0)
 CRASH = ExitStatus(code=1)
@@ -73,6 +73,58 @@ def test_every_end_under_always_and_never(status: ExitStatus) -> None:
 def test_chosen_statuses(settings: dict[str, Any], status: ExitStatus, restarts: bool) -> None:
     """-e makes an end count as exit 0; -n goes over everything else."""
     assert (policy(**settings).verdict(status, now=0) != RESTART) != restarts
+
+
+@pytest.mark.parametrize(
+    ("forced", "settings", "status", "restarts"),
+    [
+        ("0", {}, ZERO, True),
+        ("0", {"restart": "never"}, ZERO, True),
+        ("0", {"restart": "never"}, CRASH, False),
+        ("1", {"restart": "never"}, CRASH, True),
+        ("TERM", {}, ExitStatus(signal=15), True),
+        ("TERM", {}, ExitStatus(code=143), True),  # it is a crash
+        ("143", {}, ExitStatus(signal=15), True),
+        # With the other lists, a signal's name is more special than a number.
+        ("TERM", {"no_restart": "143"}, ExitStatus(signal=15), True),
+        ("TERM", {"no_restart": "143"}, ExitStatus(code=143), False),
+        ("143", {"no_restart": "TERM"}, ExitStatus(signal=15), False),
+        ("143", {"no_restart": "TERM"}, ExitStatus(code=143), True),
+        ("TERM", {"success": "143"}, ExitStatus(signal=15), True),
+        ("TERM", {"success": "143"}, ExitStatus(code=143), False),
+    ],
+)
+def test_forced_statuses(
+    forced: str, settings: dict[str, Any], status: ExitStatus, restarts: bool
+) -> None:
+    """--force-restart goes over --restart, and over what -n and -e say less specially."""
+    lists = {name: text for name, text in settings.items() if name != "restart"}
+    settings = {**settings, **{name: parse_statuses(text) for name, text in lists.items()}}
+    chosen = policy(force_restart=parse_statuses(forced), **settings)
+    assert (chosen.verdict(status, now=0) == RESTART) == restarts
+
+
+def test_what_is_forced_is_still_counted() -> None:
+    """-r gives up after it, too; and a hung run's status answers our signal alone."""
+    forced = policy(force_restart=parse_statuses("0"), max_restarts=1, restart="never")
+    assert forced.after_run(ZERO, 0, now=0).verdict == RESTART
+    assert forced.after_run(ZERO, 0, now=0).verdict == GAVE_UP
+    assert (
+        policy(force_restart=parse_statuses("0"), restart="never").verdict(ZERO, 0, HUNG) == REFUSED
+    )
+
+
+@pytest.mark.parametrize("cause", ON_PURPOSE)
+def test_a_restart_on_purpose_is_no_failure(cause: str) -> None:
+    """It comes at once, whatever the options say, and counts only as a restart."""
+    strict = policy(restart="never", max_restarts=1, burst=1, restart_delay=5)
+    for n in range(1, 9):
+        assert strict.after_run(CRASH, 0, 0, cause) == Decision()
+        assert strict.restarts == n
+    lenient = policy(max_restarts=1)
+    assert lenient.after_run(CRASH, 0, 0, cause).verdict == RESTART
+    assert lenient.after_run(CRASH, 0, 0).verdict == RESTART
+    assert lenient.after_run(CRASH, 0, 0).verdict == GAVE_UP
 
 
 @given(st.integers(1, 50))

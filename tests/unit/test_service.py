@@ -67,6 +67,7 @@ from rebound.core.watchevents import (
     KillCheck,
     Notified,
     NotifiedByStrangers,
+    RuntimeOver,
     WatchdogExpired,
 )
 from tests.unit.stories import (
@@ -122,6 +123,7 @@ EVENTS: list[Event] = [
     WatchdogExpired(),
     CheckDue(),
     CheckTimeoutOver(),
+    RuntimeOver(),
 ]
 DECISIONS: set[type[Action]] = {Start, SignalCommand, AskAdopted, SignalChildren, KillChildren, Say}
 DECISIONS |= {CheckHealth, KillCheck, ReleaseDescriptors, RestartAnswered, TellManager}
@@ -129,7 +131,7 @@ EVERYWHERE = [StopRequested, SignalReceived, ChildrenReaped]
 FROM_THE_COMMAND = [Exited, Notified, NotifiedByStrangers]
 WITH_A_COMMAND = [*EVERYWHERE, *FROM_THE_COMMAND, SignalRefused]
 AFTER_THE_START = [HealthChecked, RestartRequested]
-TIMERS_OF_A_RUN = [WatchdogExpired, CheckDue, CheckTimeoutOver]
+TIMERS_OF_A_RUN = [WatchdogExpired, CheckDue, CheckTimeoutOver, RuntimeOver]
 WHILE_ASKING = [FiltersSpared, FiltersDue, NoneAdopted, NoChildren, KillOverdue]
 LEGAL: dict[State, list[type[Event]]] = {
     STARTING: [Begin, Started, ForkFailed, ExecFailed],
@@ -150,9 +152,9 @@ LEGAL: dict[State, list[type[Event]]] = {
     ENDED: [*EVERYWHERE, *AFTER_THE_START, *FROM_THE_COMMAND, NoChildren],
 }
 WATCHED_ONLY = {Notified, NotifiedByStrangers, HealthChecked, HealthUnknown, *TIMERS_OF_A_RUN}
-"""Illegal without a watchdog or a health command."""
+"""Illegal without the watch that they belong to."""
 EVERYTHING: dict[str, Any] = {"health_command": "check", "watchdog": 10.0, "notify": True}
-EVERYTHING |= {"listen": ("@api",)}
+EVERYTHING |= {"listen": ("@api",), "max_runtime": 3600.0}
 
 
 def test_the_matrix_is_whole() -> None:
