@@ -14,7 +14,7 @@ from images.packages.project import PROJECT, VERSION, commit_time
 from images.packages.sbom import WHOLE
 
 TAG = "py3-none-manylinux_2_17_{0}.manylinux2014_{0}.musllinux_1_1_{0}"
-"""A static program runs on each C library: on these, pip knows itself to be."""
+"""The platforms by the names that installers know: a static program runs on each C library."""
 
 HERE = Path(__file__).parent
 
