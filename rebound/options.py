@@ -24,6 +24,7 @@ _LONGEST_VALUE = 2000
 
 HELP = "help"
 VERSION = "version"
+LICENSE = "license"
 STATUS = "status"
 RESTART_NOW = "restart-now"
 
@@ -356,7 +357,13 @@ OPTIONS = (
         _means(OPENMETRICS, True),
     ),
     Option(("-h", "--help"), "", "show this help", _means(ACTION, HELP)),
-    Option(("--version",), "", "show the version", _means(ACTION, VERSION)),
+    Option(
+        ("--version",),
+        "",
+        "show the version; with -v also the commit and the Python in it",
+        _means(ACTION, VERSION),
+    ),
+    Option(("--license",), "", "show the licences, in short", _means(ACTION, LICENSE)),
 )
 
 _BY_SPELLING = {spelling: option for option in OPTIONS for spelling in option.spellings}
