@@ -165,6 +165,7 @@ MEMORY = (
         f"""{LIMITED}
         leak rw {SLOWLY} &
         has_left() {{ [ $(wc -l <$cgroup/rebound-rest/cgroup.procs) = 2 ]; }}
+        eventually marked "run 0 "
         eventually has_left
         mark "the daemon has left"
         stop
