@@ -189,6 +189,17 @@ MEMORY = (
         for shape in ("host", "rw")
     ),
     Scenario(
+        "memory-outside",  # a daemon that is out of the command's cgroup from the start
+        f"""{LIMITED}
+        supervise rw --max-memory 20% sh -c '
+            (echo 0 >/sys/fs/cgroup/rebound-rest/cgroup.procs; exec tool daemon)
+            tool mark "rest: $(wc -l </sys/fs/cgroup/rebound-rest/cgroup.procs)"
+            exec tool receive' &
+        stop
+        """,
+        ("rest: 2", *OUTLIVED),
+    ),
+    Scenario(
         "memory-burst-ro",  # what looking cannot do
         f"""{LIMITED}
         leak ro {AT_ONCE}
