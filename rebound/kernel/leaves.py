@@ -24,8 +24,8 @@ _MOST_LOOKED_AT = 1000
 """The most processes of the command that one look asks for their parents; 1000 take 15 ms."""
 
 _MOST_MOVED = 50
-"""The most processes that one look moves.  For the first one the kernel waits until no CPU is in the
-middle of a fork or exec, 10 to 25 ms; each other one takes 10 µs."""
+"""The most processes that one look moves.  For the first one the kernel waits for all CPUs, 10 to
+25 ms; each further one takes 10 µs."""
 
 
 class Leaves:
