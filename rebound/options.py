@@ -171,7 +171,7 @@ OPTIONS = (
     Option(
         ("--max-memory",),
         "SIZE",
-        "restart a run that takes more: 512M, 2G, or 50% of the container's",
+        "restart a run that takes more memory: 512M, 2G, 50%",
         _sets("max_memory", "memory_size"),
     ),
     Option(
