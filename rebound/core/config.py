@@ -172,7 +172,7 @@ class Config(Record):
 
     @property
     def is_plain(self) -> bool:
-        """Whether only its process is needed to start a run: no watch, group, socket, descriptor."""
+        """Whether a start takes nothing but the process: no watch, group, socket, descriptor."""
         asks = self.watchdog is not None or self.health_command or self.notify
         hands_over = self.listen or self.fd_store
         return not (asks or hands_over or self.in_own_group or self.http)
