@@ -449,6 +449,7 @@ def test_any_command_line_is_taken_or_a_usage_error(line: list[str]) -> None:
     assert line[len(line) - len(command) :] == command
     settings.pop(ACTION, None)
     settings.pop(JSON, None)
+    settings.pop(OPENMETRICS, None)
     Config(**settings)
 
 
