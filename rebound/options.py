@@ -24,6 +24,7 @@ _LONGEST_VALUE = 2000
 
 HELP = "help"
 VERSION = "version"
+LICENSE = "license"
 STATUS = "status"
 RESTART_NOW = "restart-now"
 
@@ -170,7 +171,7 @@ OPTIONS = (
     Option(
         ("--max-memory",),
         "SIZE",
-        "restart a run that takes more: 512M, 2G, or 50% of the container's",
+        "restart a run that takes more memory: 512M, 2G, 50%",
         _sets("max_memory", "memory_size"),
     ),
     Option(
@@ -356,7 +357,13 @@ OPTIONS = (
         _means(OPENMETRICS, True),
     ),
     Option(("-h", "--help"), "", "show this help", _means(ACTION, HELP)),
-    Option(("--version",), "", "show the version", _means(ACTION, VERSION)),
+    Option(
+        ("--version",),
+        "",
+        "show the version; with -v also the commit and the Python in it",
+        _means(ACTION, VERSION),
+    ),
+    Option(("--license",), "", "show the licences, in short", _means(ACTION, LICENSE)),
 )
 
 _BY_SPELLING = {spelling: option for option in OPTIONS for spelling in option.spellings}

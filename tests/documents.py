@@ -10,7 +10,7 @@ from rebound import options
 
 ROOT = Path(__file__).parents[1]
 
-DOCUMENTS = ["README.md", ".github/CONTRIBUTING.md"]
+DOCUMENTS = ["README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"]
 DOCUMENTS += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
 
 RUN = "run"

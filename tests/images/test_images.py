@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 import tarfile
@@ -13,6 +14,7 @@ import psutil
 import pytest
 
 from tests.helpers import eventually
+from tests.images.build import TOLD
 from tests.images.engine import ENGINE, Container, engine
 
 IMAGES = ("debian", "alpine", "scratch")
@@ -145,7 +147,22 @@ def content(image: str) -> dict[str, bytes]:
 
 
 def test_all_hold_the_same_file_and_the_licences():
-    debian, *others = map(content, (f"rebound:{name}" for name in IMAGES))
+    """Those that it is copied into, too."""
+    names = [f"rebound:{name}" for name in IMAGES] + [f"rebound-copied:{name}" for name in COPIED]
+    debian, *others = map(content, (*names, "rebound-postgres"))
     assert all(other == debian for other in others)
     assert len(debian.pop("rebound")) < 6.7e6
-    assert {"rebound/LICENSE", "rebound/libc6-dev"} < debian.keys()
+    licences = {"LICENSE", "NOTICE", "GPL-3", "LGPL-2.1", "libc6-dev"}
+    assert {f"rebound/{name}" for name in licences} < debian.keys()
+
+
+@pytest.mark.parametrize("image", [*(f"rebound:{name}" for name in IMAGES), "rebound-postgres"])
+def test_the_labels_say_what_it_is(image):
+    labels = json.loads(engine("image", "inspect", "--format", "{{json .Config.Labels}}", image))
+    version = engine("run", "--rm", "--entrypoint=/usr/local/bin/rebound", image, "-v", "--version")
+    name, commit, _python = version.splitlines()
+    prefix = "org.opencontainers.image"
+    assert name == f"rebound {labels[f'{prefix}.version']}"
+    assert commit == f"commit {labels[f'{prefix}.revision']}"
+    assert commit == f"commit {TOLD['REVISION']}"
+    assert labels.keys() >= {f"{prefix}.{key}" for key in ("source", "licenses", "description")}

@@ -59,7 +59,14 @@ TTYPath=/dev/ttyS0
 INITDB = ("--no-instructions", "--auth-local=peer", "--auth-host=scram-sha-256")
 """As in images/postgres/control-plane; in the machine it would take half a minute."""
 
-SOURCES = ("LICENSE", "rebound", "images", "tests/images/build.py", "tests/images/containers.conf")
+SOURCES = (
+    "LICENSE",
+    "NOTICE",
+    "rebound",
+    "images",
+    "tests/images/build.py",
+    "tests/images/containers.conf",
+)
 """Of what the images are made."""
 
 NAME = "localhost/rebound-machine"

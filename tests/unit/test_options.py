@@ -25,6 +25,7 @@ FLAGS = [
     ("-v", "--verbose"),
     ("-h", "--help"),
     ("--version",),
+    ("--license",),
     ("--notify",),
     ("--status",),
     ("--restart-now",),
@@ -150,6 +151,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("-h", {ACTION: options.HELP}),
     ("--help", {ACTION: options.HELP}),
     ("--version", {ACTION: options.VERSION}),
+    ("--license", {ACTION: options.LICENSE}),
 ]
 
 
