@@ -22,7 +22,7 @@ REQUESTED = "requested"
 
 _LABELS = (HUNG, UNHEALTHY)
 
-REASONS = ("exit", "signal", "oom", HUNG, UNHEALTHY, "memory", REQUESTED)
+REASONS: tuple[str, ...] = ("exit", "signal", "oom", HUNG, UNHEALTHY, "memory", REQUESTED)
 """The kinds of ends that are counted."""
 
 UNKNOWN = 255
