@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from rebound.control import finder, status
+from rebound.control import finder, layout, status
 from rebound.control.runsocket import pid_in
 from rebound.control.server import peer
 from rebound.kernel import processes
@@ -71,10 +71,16 @@ def show_status(directory: str, pid: int | None, *, as_json: bool) -> tuple[str,
         rows = [answer for answer in answers if "error" not in answer]
         shown = [{name: _shown(value) for name, value in answer.items()} for answer in rows]
         silent = [answer for answer in answers if "error" in answer]
-        text = status.table(shown) if shown else ""
-        text += "".join(map(status.details, shown))
+        text = _for_people(shown, layout.terminal_width())
         text += "".join(f"{answer['pid']}: {printable(answer['error'])}\n" for answer in silent)
     return text, WELL if all(answer["ok"] for answer in answers) else NOT_WELL
+
+
+def _for_people(rows: list[dict[str, Any]], columns: int) -> str:
+    if len(rows) == 1:
+        return layout.block(rows[0], columns)
+    text = layout.table(rows, columns) if rows else ""
+    return text + "".join(layout.details(fields, columns) for fields in rows)
 
 
 def restart_now(directory: str, pid: int | None, *, as_json: bool) -> tuple[str, int]:

@@ -32,17 +32,6 @@ from tests.helpers import (
 
 ANOTHER_USER = [word.replace("54321", "54322") for word in OTHER_USER]
 SLEEP = ["sh", "-c", "echo ready $REBOUND_RESTARTS $REBOUND_LAST_EXIT; exec sleep 1000"]
-HEADS: tuple[str, ...] = (
-    "PID",
-    "STATE",
-    "SINCE",
-    "RESTARTS",
-    "LAST EXIT",
-    "NEXT START",
-    "HEALTH",
-    "ADOPTED",
-)
-HEADS += ("COMMAND", "STATUS")
 STUBBORN = program("notifier.py", "first[", "ignore:SIGTERM", "]", "announce", "asleep")
 
 
@@ -155,17 +144,22 @@ def test_all_that_there_is_to_know(start):
         "adopted": 1,
     }
     assert expected.items() <= fields.items()
-    text = run("--status").stdout
-    head, line = text.splitlines()
-    assert re.split(" {2,}", head) == list(HEADS)
-    for cell in (
-        str(rebound.pid),
-        "RUNNING",
-        "exited with status 1",
-        "healthy",
-        "serving 5 clients",
-    ):
-        assert cell in line
+    lines = [line.split(None, 1) for line in run("--status").stdout.splitlines()]
+    block = {label: text for label, text in lines if label.endswith(":")}
+    assert block["pid:"] == str(rebound.pid)
+    assert block["state:"].startswith("RUNNING for ")
+    assert (block["status:"], block["health:"]) == ("serving 5 clients", "healthy")
+    assert ["last", "exit: exited with status 1"] in lines
+    other = start(*SLEEP)
+    rebound.wait_until(lambda: run("--status", other.pid).returncode == 0)
+    # There is no terminal.
+    table = run("--status", env={**os.environ, "COLUMNS": "200"}).stdout.splitlines()
+    heads = ["PID", "STATE", "SINCE", "RESTARTS", "LAST EXIT", "HEALTH", "ADOPTED"]
+    assert re.split(" {2,}", table[0]) == [*heads, "COMMAND", "STATUS"]
+    assert [len(re.split(" {2,}", line)) for line in table] == [9, 9, 9]
+    narrow = run("--status").stdout.splitlines()
+    assert all(len(line) <= 80 for line in narrow)
+    assert len(narrow) == 3
 
 
 def test_not_yet_ready(start):
@@ -355,7 +349,7 @@ def test_what_it_says_moves_no_cursor(own_directory):
         own_directory / "1.sock",
         {b"status\n": line(command=EVIL), b"restart\n": line(command=EVIL)},
     ):
-        assert HARMLESS in run("--status").stdout.splitlines()[1]
+        assert f"command:  {HARMLESS} (pid 7)" in run("--status").stdout.splitlines()
         assert json.loads(run("--status", "--json").stdout)[0]["command"] == EVIL
         assert run("--restart-now").stdout == f"restarted: {HARMLESS} (pid 7)\n"
 
