@@ -28,7 +28,9 @@ FOLDERS = {"core": {"core"}, "kernel": {"core", "kernel"}}
 STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": {"inspect"}}
 """What the pure core needs of it: the signals' numbers; for help(), which has it, a signature."""
 
-LATER = {"core": {"activation", "address", "health", "jsontext", "notify", "part", "watch"}}
+LATER = {
+    "core": {"activation", "address", "columns", "health", "jsontext", "notify", "part", "watch"}
+}
 LATER["core"] |= {"watchdog", "watchevents"}
 LATER["kernel"] = {"caller", "closer", "descriptors", "forkexec", "libc", "logfile", "logjson"}
 LATER["kernel"] |= {"queues", "score", "socketfile", "sockets"}
