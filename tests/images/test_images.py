@@ -118,6 +118,14 @@ def test_needs_no_writable_path_no_root_and_no_capability(contain):
     container = contain("-r1", "sh", "-c", "echo ready; exit 9", options=hardened)
     assert container.wait() == 9
     assert len(container.lines("ready")) == 2
+    # Nor does a HEALTHCHECK, nor root: also without capabilities.
+    container = contain("sh", "-c", "echo ready; exec sleep 1000", options=hardened)
+    container.wait_ready()
+    for times, user in enumerate((65534, 0), 2):
+        inside = ("exec", f"--user={user}", container.id, "rebound")
+        container.wait_well(*inside)
+        assert engine(*inside, "--restart-now").startswith("restarted: sh ")
+        container.wait_ready(times)
 
 
 @pytest.mark.parametrize("name", COPIED)
