@@ -79,8 +79,10 @@ def show_status(
         rows = [answer for answer in answers if "error" not in answer]
         shown = [_shown(answer) for answer in rows]
         silent = [answer for answer in answers if "error" in answer]
-        text = _for_people(shown, layout.terminal_width())
-        text += "".join(f"{answer['pid']}: {printable(answer['error'])}\n" for answer in silent)
+        columns = layout.terminal_width()
+        text = _for_people(shown, columns)
+        for answer in silent:
+            text += layout.paragraph(f"{answer['pid']}: ", printable(answer["error"]), columns)
     return text, WELL if all(answer["ok"] for answer in answers) else NOT_WELL
 
 

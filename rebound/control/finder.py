@@ -185,8 +185,8 @@ def _wait_for(busy: list[str], end: float, found: Found) -> int:
     """
     others = 0
     patience = _BUSY_BESIDE_OTHERS if found.names else _BUSY
-    end = min(end, time.monotonic() + patience)
-    while busy and time.monotonic() < end:
+    until = min(end, time.monotonic() + patience)
+    while busy and time.monotonic() < until:
         known = {pid_in(name) for name in found.names if is_abstract(name)}
         for name in [name for name in busy if pid_in(name) not in known]:
             answer = _is_true(name)

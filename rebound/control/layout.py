@@ -88,6 +88,11 @@ def block(fields: Mapping[str, object], columns: int) -> str:
     return "".join(_entry(f"{label}: ", text, indent, columns) for label, text in shown)
 
 
+def paragraph(head: str, text: str, columns: int) -> str:
+    """Return a head, and a text beside it."""
+    return _entry(head, text, width(head), columns)
+
+
 def _entry(head: str, text: str, indent: int, columns: int) -> str:
     lines = wrap(text, max(columns - indent, 2), _MOST_LINES)
     first = f"{pad(head, indent)}{lines[0]}".rstrip()
@@ -151,7 +156,7 @@ def details(fields: Mapping[str, object], columns: int) -> str:
     texts = [f"listens at {text}" for text in _sockets(fields)]
     if fields["stored"] is not None:
         texts.append(f"stores {_counted(fields['stored'], 'descriptor')}")
-    return "".join(_entry(head, text, len(head), columns) for text in texts)
+    return "".join(paragraph(head, text, columns) for text in texts)
 
 
 def _row(fields: Mapping[str, object]) -> list[str]:

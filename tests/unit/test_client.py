@@ -55,7 +55,7 @@ def look(line: bytes) -> None:
     except NoAnswer:
         return
     assert fields.keys() == status.FIELDS.keys()
-    shown = {name: client._shown(value) for name, value in fields.items()}
+    shown = client._shown(fields)
     for rows in ([shown], [shown, shown]):
         for text in client._for_people(rows, 80).splitlines():
             assert text.isprintable()
