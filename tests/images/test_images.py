@@ -116,10 +116,21 @@ def test_needs_no_writable_path_no_root_and_no_capability(contain):
     hardened = (
         *("--read-only", "--user=65534:65534", "--cap-drop=all"),
         "--security-opt=no-new-privileges",
+        # podman would make /run, all the same.
+        *(("--read-only-tmpfs=false",) if "podman" in ENGINE else ()),
     )
     container = contain("-r1", "sh", "-c", "echo ready; exit 9", options=hardened)
     assert container.wait() == 9
     assert len(container.lines("ready")) == 2
+    # Nor does a HEALTHCHECK, nor root: also without capabilities.
+    container = contain("-v", "sh", "-c", "echo ready; exec sleep 1000", options=hardened)
+    container.wait_ready()
+    eventually(lambda: container.lines("rebound: the socket for --status is abstract"))
+    for times, user in enumerate((65534, 0), 2):
+        inside = ("exec", f"--user={user}", container.id, "rebound")
+        container.wait_well(*inside)
+        assert engine(*inside, "--restart-now").startswith("restarted: sh ")
+        container.wait_ready(times)
 
 
 @pytest.mark.parametrize("name", COPIED)

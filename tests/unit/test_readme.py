@@ -10,7 +10,7 @@ import yaml
 
 from rebound.control.status import FIELDS
 from rebound.core import narrate, openmetrics
-from rebound.options import OPTIONS
+from rebound.options import GROUPS, OPTIONS
 from tests import tree
 from tests.documents import ROOT, text_of
 
@@ -30,6 +30,12 @@ def test_the_options_are_those_of_the_parser() -> None:
         *first, last = option.spellings
         expected.append([*first, f"{last} {option.metavar}".rstrip()])
     assert written == expected
+
+
+def test_the_groups_are_those_of_the_help() -> None:
+    text = text_of("docs/options.md")
+    found = re.findall(r"^## (.*)\n\n\| option .*\n.*\n\| `(-[\w-]+)", text, re.MULTILINE)
+    assert {first: title for title, first in found} == GROUPS
 
 
 def test_the_options_that_matter_most_are_twelve() -> None:
