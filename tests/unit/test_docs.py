@@ -25,6 +25,7 @@ from tests.unit.test_service import EVENTS, EVERYTHING
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", ".github/CONTRIBUTING.md"]
 DOCUMENTS += ["docs/design.md", "docs/decisions.md", "docs/kernels.md"]
+DOCUMENTS += ["docs/kubernetes/README.md"]
 FOLDERS = ("rebound", "tests", "images", "docs")
 NAMES = {path.name for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")}
 NAMES |= {path.name for path in ROOT.glob("*.*")}

@@ -5,10 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import kubernetes_validate
-import pytest
-import yaml
-
 from rebound.core import narrate
 from rebound.options import OPTIONS
 from tests import tree
@@ -50,18 +46,3 @@ def test_each_event_of_the_log_is_documented() -> None:
         for event in re.findall(r"`(\w+)`", cell)
     }
     assert documented == written
-
-
-@pytest.mark.parametrize("version", ["1.27", "1.33"])
-def test_the_manifest_is_valid(version: str) -> None:
-    """By Kubernetes' own schemas, with no field that they do not know."""
-    [manifest] = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    kubernetes_validate.validate(yaml.safe_load(manifest), version, strict=True)
-
-
-def test_the_validation_finds_mistakes() -> None:
-    """Negative control."""
-    [manifest] = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    wrong = yaml.safe_load(manifest.replace("readinessProbe", "readynessProbe"))
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(wrong, "1.33", strict=True)
