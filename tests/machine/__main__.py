@@ -17,7 +17,7 @@ from tests.helpers import PROGRAMS
 from tests.kernels import judge, machine
 from tests.kernels.architectures import ARCHITECTURES
 from tests.kernels.scenarios import Scenario
-from tests.machine import image
+from tests.machine import image, pod
 from tests.machine.scenarios import END, MACHINES
 
 GUEST = Path(__file__).parent / "guest"
@@ -54,8 +54,9 @@ def make_archive(lanes: Lanes, work: Path) -> Path:
     shutil.copy(GUEST / "mark", root / "usr/local/bin")
     shutil.copytree(GUEST / "programs", tests / "programs")
     shutil.copy(PROGRAMS / "asker.py", tests / "programs")
-    for name in ("play", "lib.sh", "pod.yaml"):
+    for name in ("play", "lib.sh", "client.yaml"):
         shutil.copy(GUEST / name, tests)
+    pod.write(tests / "postgres.yaml", f"{image.NAME}:postgres")
     for unit in (GUEST / "units").iterdir():
         is_quadlet = unit.suffix == ".container"
         shutil.copy(unit, root / "etc/containers/systemd" if is_quadlet else units)
