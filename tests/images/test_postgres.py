@@ -5,6 +5,7 @@ And no client of the control plane notices that it crashes.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.e2e.test_postgres import (
 )
 from tests.helpers import PROGRAMS, eventually
 from tests.images.engine import ENGINE, Container
+from tests.machine.pod import first_pod, load
 
 IMAGE = "rebound-postgres"
 SOCKET = "--volume=/run/postgresql"  # the option makes it a volume, for clients to share
@@ -117,3 +119,49 @@ def test_an_init_that_restarts_nothing_leaves_it_in_production():
         container.wait_ready()
         assert container.stop() == 0
         assert state(container) == "in production"
+
+
+def as_in_the_manifest(directory: Path) -> Container:
+    """Start it as docs/kubernetes/statefulset.yaml says, with its volumes in this directory."""
+    [*_, pod] = first_pod(load("statefulset.yaml"))
+    [container], context = pod["spec"]["containers"], pod["spec"]["securityContext"]
+    data, secrets = directory / "data", directory / "secrets"
+    if not data.exists():
+        data.mkdir()
+        os.chown(data, 0, context["fsGroup"])
+        data.chmod(0o2775)
+        secrets.mkdir()
+        (secrets / "password").write_text("open sesame\n")
+    sources = {"data": f"{data}:", "password": f"{secrets}:", "run": ""}
+    program, *arguments = container["command"]
+    options = (
+        *("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges"),
+        f"--user={context['runAsUser']}:{context['runAsGroup']}",
+        f"--entrypoint={program}",
+        *(f"--env={entry['name']}={entry['value']}" for entry in container["env"]),
+        *(f"--volume={sources[m['name']]}{m['mountPath']}" for m in container["volumeMounts"]),
+    )
+    return Container(IMAGE, *arguments, *container["args"], options=options)
+
+
+def logs_in(container: Container, password: str) -> bool:
+    """Whether a client of the container's network is let in by this password."""
+    options = ("--rm", f"--network=container:{container.id}", f"--env=PGPASSWORD={password}")
+    psql = ("--entrypoint=psql", IMAGE, "--host=127.0.0.1", "--command=SELECT 1")
+    found = subprocess.run([ENGINE, "run", *options, *psql], capture_output=True, check=False)
+    return not found.returncode
+
+
+def test_what_kubernetes_runs_takes_clients_by_a_password(tmp_path):
+    with as_in_the_manifest(tmp_path) as container:
+        container.wait_ready()
+        assert logs_in(container, "open sesame")
+        assert not logs_in(container, "close sesame")
+        assert not logs_in(container, "")
+        assert container.stop() == 0
+    # What Kubernetes may do at the next mount of the volume.
+    (tmp_path / "data/data").chmod(0o2770)
+    with as_in_the_manifest(tmp_path) as container:
+        container.wait_ready()
+        assert logs_in(container, "open sesame")
+        assert container.stop() == 0
