@@ -321,7 +321,9 @@ def test_a_database_that_crashed_is_started_again(
         address = "{}:{}".format(*free.getsockname())
     health = ("--health-http", f"http://{address}/healthz", "--health-interval", "100ms")
     options = ("--listen", f"api={address}", *health, "--drain-signal", "INT")
-    run = start(*helpers.JSON, *options, "--", *cluster.api_server(), wrapper=mode, cwd=cluster.directory)
+    run = start(
+        *helpers.JSON, *options, "--", *cluster.api_server(), wrapper=mode, cwd=cluster.directory
+    )
     run.wait_ready()
     run.wait_until(lambda: run.events("healthy"))
     (crashed,) = set(cluster.processes()) & set(run.children())
