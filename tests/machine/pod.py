@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -52,6 +51,20 @@ def playable(image: str) -> str:
     return yaml.safe_dump_all([load("secret.example.yaml"), *claims, pod])
 
 
-def write(path: Path, image: str) -> None:
-    """Write that into a file."""
-    path.write_text(playable(image))
+def playable_with_image_volume(rebound: str, image: str, *command: str) -> str:
+    """Return the same of the variant, with rebound of one image, and a command of another.
+
+    The official image of PostgreSQL cannot be had without a registry.
+    """
+    [*claims, pod] = first_pod(load("statefulset-image-volume.yaml"))
+    [container] = pod["spec"]["containers"]
+    end_of_options = container["command"].index("--") + 1
+    container |= {
+        "image": image,
+        "command": container["command"][:end_of_options],
+        "args": [*command],
+    }
+    for volume in pod["spec"]["volumes"]:
+        if "image" in volume:
+            volume["image"]["reference"] = rebound
+    return yaml.safe_dump_all([load("secret.example.yaml"), *claims, pod])

@@ -309,8 +309,21 @@ KUBE = (
         [ "${answer#* of }" -ge "$acknowledged" ] || mark "of $acknowledged rows some are lost"
         mark "${answer% of *}"
         podman kube down /opt/tests/client.yaml >/dev/null
+        podman volume rm data-postgres-0 >/dev/null
         """,
         ("ready", '"runs": 6, 0', "ready again", "shut down", "lost 0"),
+    ),
+    Scenario(
+        "image-volume",  # the variant: rebound is of another image than its command
+        """
+        podman kube play --quiet /opt/tests/image-volume.yaml >/dev/null
+        said() { podman logs postgres-0-postgres 2>&1 | grep "$1"; }
+        eventually said "^run 1"
+        mark "$(said "^run" | paste -s -d ,)"
+        mark "$(podman exec postgres-0-postgres cat /proc/1/cmdline | tr '\\0' ' ' | cut -d ' ' -f 1)"
+        podman kube down --force /opt/tests/image-volume.yaml >/dev/null
+        """,
+        ("run 0 of user 999,run 1 of user 999", "/rebound/usr/local/bin/rebound"),
     ),
 )
 

@@ -11,7 +11,7 @@ import yaml
 
 from rebound import Config, options
 from tests.helpers import REPOSITORY
-from tests.machine.pod import MANIFESTS, first_pod, load, playable
+from tests.machine.pod import MANIFESTS, first_pod, load, playable, playable_with_image_volume
 
 VERSIONS = ("1.27", "1.33", "1.37")
 IMAGE_VOLUME = "statefulset-image-volume.yaml"
@@ -61,6 +61,11 @@ def test_the_validation_finds_mistakes() -> None:
 def test_what_podman_plays_is_valid(version: str) -> None:
     for manifest in yaml.safe_load_all(playable("image")):
         kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_what_podman_plays_with_an_image_volume_is_valid() -> None:
+    for manifest in yaml.safe_load_all(playable_with_image_volume("rebound", "image", "true")):
+        kubernetes_validate.validate(manifest, "1.37", strict=True)
 
 
 @pytest.mark.parametrize("name", STATEFULSETS)
