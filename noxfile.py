@@ -24,12 +24,25 @@ UNMEASURED = [
 """Tests that `coverage` leaves out.  The calls that it makes itself would count as rebound's, and
 it makes rebound too slow for floods of messages and of orphans."""
 
+ARCHITECTURES = ["x86_64", "aarch64"]
+"""Those that the one file is built for."""
 
-GROUPS = ("test", "coverage", "bench", "lint", "types")
+LONG = ("test_debians.py", "test_image.py", "test_reproducible.py")
+"""Tests of the packages that take a minute or two."""
+
+GROUPS = ("test", "coverage", "bench", "lint", "packages", "types")
 """The groups of pyproject.toml that sessions install."""
 
 CONSTRAINTS = "tests/constraints.txt"
 """The versions of what is in these groups, and of what that needs.  `lock` renews them."""
+
+GITHUB = {
+    "dependabot": "dependabot.yml",
+    "github-issue-config": "ISSUE_TEMPLATE/config.yml",
+    "github-issue-forms": "ISSUE_TEMPLATE/[!c]*.yml",
+    "github-workflows": "workflows/*.yml",
+}
+"""The schemas of the files in .github/."""
 
 
 def runs(version: str) -> bool:
@@ -62,10 +75,14 @@ def rebound(session: nox.Session) -> dict[str, str]:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format."""
+    """Check style and format, and what GitHub is to do."""
     install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check", "--diff")
+    for schema, files in GITHUB.items():
+        paths = sorted(map(str, Path(".github").glob(files)))
+        session.run("check-jsonschema", "--quiet", f"--builtin-schema=vendor.{schema}", *paths)
+    session.run("zizmor", "--offline", "--quiet", "--no-progress", ".github")
 
 
 @nox.session
@@ -123,7 +140,7 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("architecture", ["x86_64", "aarch64"])
+@nox.parametrize("architecture", ARCHITECTURES)
 def standalone(session: nox.Session, architecture: str) -> None:
     """Build the file for images without Python; run the same end-to-end tests on it, as root."""
     session.run("images/standalone/build.sh", architecture, external=True)
@@ -142,6 +159,32 @@ def standalone(session: nox.Session, architecture: str) -> None:
 def wheel(session: nox.Session) -> None:
     """Build the wheels, of the very requirements that are locked in images/wheel/."""
     session.run("images/wheel/build.sh", external=True)
+
+
+@nox.session
+def packages(session: nox.Session) -> None:
+    """Make the wheels, Debian packages and tarballs of the one file, and try them; as root.
+
+    In dist/release/ is then all that a release is.  With --quick of the files that `standalone`
+    has built, and without what takes minutes: fresh Debians, the build elsewhere, the image of the
+    other architecture.
+    """
+    install(session, "packages")
+    arguments = list(session.posargs)
+    if "--quick" in arguments:
+        arguments.remove("--quick")
+        arguments += [f"--ignore=tests/packages/{name}" for name in LONG]
+    else:
+        for architecture in ARCHITECTURES:
+            session.run("images/standalone/build.sh", architecture, external=True)
+    session.run("python", "-m", "images.packages")
+    release = Path("dist/release")
+    wheels, debs = (sorted(map(str, release.glob(f"*.{kind}"))) for kind in ("whl", "deb"))
+    session.run("twine", "check", "--strict", *wheels, *map(str, release.glob("rebound_init-*")))
+    session.run("check-wheel-contents", *wheels)
+    session.run("lintian", "--allow-root", "--fail-on=error,warning", *debs, external=True)
+    pytest = ("pytest", "--numprocesses=2", "--dist=worksteal")
+    session.run(*pytest, "tests/packages", *arguments)
 
 
 @nox.session

@@ -7,7 +7,6 @@ import os
 import posix
 import sys
 
-import rebound
 from rebound import options
 from rebound.core import signals
 from rebound.core.config import TERMINATION_LOG, Config, conflict_in
@@ -57,8 +56,8 @@ def _run(words: list[str], inherited: linux.Inherited, settings: options.Setting
         return _ask(action, run_directory, command, settings)
     if action == options.HELP:
         return _print(options.format_help())
-    if action == options.VERSION:
-        return _print(f"rebound {rebound.__version__}\n")
+    if action in (options.VERSION, options.LICENSE):
+        return _print(_about(action, settings))
     _check(settings, command)
     linux.set_name("rebound")
     settings.setdefault("termination_log", TERMINATION_LOG)
@@ -126,6 +125,14 @@ def _ask(action: str, directory: str, words: list[str], settings: options.Settin
     except client.Unclear as error:
         raise options.UsageError(str(error)) from None
     return _print(text) or status
+
+
+def _about(action: str, settings: options.Settings) -> str:
+    from rebound import about
+
+    if action == options.LICENSE:
+        return about.licenses()
+    return about.version(verbose=settings.get("verbosity") == "verbose")
 
 
 def _inherited() -> linux.Inherited:

@@ -19,11 +19,14 @@ _USAGES = (
     "rebound --restart-now [--json] [PID]",
 )
 
+_HELP_COLUMNS, _HELP_INDENT = 80, 28
+
 _LONGEST_VALUE = 2000
 """Characters.  All exit statuses fit in; an error that repeats the value still fits in one line."""
 
 HELP = "help"
 VERSION = "version"
+LICENSE = "license"
 STATUS = "status"
 RESTART_NOW = "restart-now"
 
@@ -104,19 +107,19 @@ OPTIONS = (
     Option(
         ("-0", "--restart-on-zero"),
         "",
-        "also restart on exit status 0 (same as --restart always)",
+        "also restart on exit status 0 (--restart always)",
         _means("restart", "always"),
     ),
     Option(
         ("--restart",),
         "WHEN",
-        "on-failure (default), always, or never (a plain init)",
+        "on-failure (default), always, never (a plain init)",
         _sets("restart", "restart"),
     ),
     Option(
         ("-r", "--max-restarts"),
         "N[/TIME]",
-        "give up after N restarts, in all or within TIME (0: never)",
+        "give up after N restarts, or N within TIME; 0: never",
         _set_rate,
     ),
     Option(
@@ -134,7 +137,7 @@ OPTIONS = (
     Option(
         ("--max-delay",),
         "TIME",
-        "the back-off doubles from 1s up to TIME (default 60s)",
+        "the back-off doubles from 1s to TIME (default 60s)",
         _sets("max_delay", "duration"),
     ),
     Option(
@@ -152,7 +155,7 @@ OPTIONS = (
     Option(
         ("-n", "--no-restart"),
         "STATUS,…",
-        "statuses or signals after which the command is never restarted",
+        "statuses or signals that are never restarted",
         _adds_statuses("no_restart"),
     ),
     Option(
@@ -170,7 +173,7 @@ OPTIONS = (
     Option(
         ("--max-memory",),
         "SIZE",
-        "restart a run that takes more: 512M, 2G, or 50% of the container's",
+        "restart a run that takes more memory: 512M, 2G, 50%",
         _sets("max_memory", "memory_size"),
     ),
     Option(
@@ -200,7 +203,7 @@ OPTIONS = (
     Option(
         ("--stop-signal",),
         "SIG,…",
-        "signals that begin the shutdown, besides TERM and INT",
+        "signals that begin the shutdown, as TERM and INT do",
         _add_stop_signals,
     ),
     Option(
@@ -302,7 +305,7 @@ OPTIONS = (
     Option(
         ("--oom-score-adj",),
         "N",
-        "-1000 to 1000: the higher, the sooner the OOM killer takes it",
+        "-1000 to 1000: the higher, the sooner it is killed",
         _sets("oom_score_adj", "oom_score_adj"),
     ),
     Option(
@@ -356,8 +359,28 @@ OPTIONS = (
         _means(OPENMETRICS, True),
     ),
     Option(("-h", "--help"), "", "show this help", _means(ACTION, HELP)),
-    Option(("--version",), "", "show the version", _means(ACTION, VERSION)),
+    Option(
+        ("--version",),
+        "",
+        "show the version; with -v also the commit and the Python in it",
+        _means(ACTION, VERSION),
+    ),
+    Option(("--license",), "", "show the licences, in short", _means(ACTION, LICENSE)),
 )
+
+GROUPS = {
+    "-0": "Restarts",
+    "-g": "Process groups",
+    "--stop-signal": "Signals and the end",
+    "--listen": "Descriptors that outlive a run",
+    "-p": "The parent",
+    "--watchdog": "Readiness and health",
+    "--oom-score-adj": "Memory",
+    "--termination-log": "Log and last words",
+    "--status": "Running rebounds",
+    "-h": "Help",
+}
+"""The titles in --help, each by the first spelling of the group's first option."""
 
 _BY_SPELLING = {spelling: option for option in OPTIONS for spelling in option.spellings}
 
@@ -482,22 +505,29 @@ def _apply(option: Option, spelling: str, value: str, settings: Settings) -> Non
 
 
 def format_help() -> str:
-    """Return the text of --help."""
-    rows = [
-        (", ".join(option.spellings) + (f" {option.metavar}" if option.metavar else ""), option)
-        for option in OPTIONS
-    ]
-    width = max(len(head) for head, _ in rows)
-    lines = "".join(f"  {head:{width}}  {option.help}\n" for head, option in rows)
+    """Return the text of --help, in 80 columns."""
+    from rebound.core.columns import wrap
+
+    lines = []
+    for option in OPTIONS:
+        title = GROUPS.get(option.spellings[0])
+        if title:
+            lines += ["", f"{title}:"]
+        head = f"  {', '.join(option.spellings)} {option.metavar}".rstrip()
+        first, *others = wrap(option.help, _HELP_COLUMNS - _HELP_INDENT)
+        if len(head) > _HELP_INDENT - 2:
+            lines.append(head)
+            head = ""
+        lines += [f"{head:{_HELP_INDENT}}{first}", *(" " * _HELP_INDENT + text for text in others)]
     return (
         f"usage: {_USAGES[0]}\n" + "".join(f"       {usage}\n" for usage in _USAGES[1:]) + "\n"
         "Run a command, restart it when it crashes, forward signals to it, reap orphans;\n"
-        "at the end, let the processes that it left behind shut down.\n\n"
-        f"{lines}\n"
-        "TIME is in seconds, or with a unit: 500ms, 10s, 5m, 1h.  Signals by name or number.\n"
-        "rebound first reads options from the environment variable REBOUND_OPTIONS; quotes\n"
-        "and backslashes in it work as in a shell.\n"
-        "Exit status: the command's, 128+n after signal n, 125 for an error of rebound's own,\n"
-        "126 if the command cannot be executed, 127 if it cannot be found.  With --status: 0 if\n"
-        "all commands run and are ready, 1 if not, 3 if there is no rebound.\n"
+        "at the end, let the processes that it left behind shut down.\n" + "\n".join(lines) + "\n\n"
+        "TIME is in seconds, or with a unit: 500ms, 10s, 5m, 1h.  Signals go by name or\n"
+        "number.  rebound first reads options from the environment variable\n"
+        "REBOUND_OPTIONS; quotes and backslashes in it work as in a shell.\n"
+        "Exit status: the command's, 128+n after signal n, 125 for an error of rebound's\n"
+        "own, 126 if the command cannot be executed, 127 if it cannot be found.  With\n"
+        "--status: 0 if all commands run and are ready, 1 if not, 3 if there is no\n"
+        "rebound.\n"
     )

@@ -1,13 +1,16 @@
 #!/bin/sh
 # Builds dist/rebound-linux-ARCHITECTURE, its sha256, and dist/doc/ with the licences.
 #
-#   images/standalone/build.sh [x86_64|aarch64]
+#   images/standalone/build.sh [x86_64|aarch64]      (or amd64, arm64, as Debian has it)
 #
 # Needs a Debian after `apt-get update`, with gcc (gcc-aarch64-linux-gnu, gcc-x86-64-linux-gnu
 # for an architecture not its own), python3 and xz-utils, but not root: the libraries and
 # sources come through apt from where the system's own packages come from, and are unpacked
 # below build/, not installed.  So they are of one Debian, for either architecture, and the
 # same packages give the same file, byte for byte.
+#
+# REBOUND_COMMIT, if set, is the commit that the file names (`rebound -v --version`), for a build
+# without the repository's .git.
 # shellcheck disable=SC2016 # apt and dpkg have variables of their own
 set -eu
 
@@ -15,8 +18,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 repository=$(cd "$here/../.." && pwd)
 architecture=${1:-$(uname -m)}
 case $architecture in
-x86_64) debian=amd64 ;;
-aarch64) debian=arm64 ;;
+x86_64 | amd64) architecture=x86_64 debian=amd64 ;;
+aarch64 | arm64) architecture=aarch64 debian=arm64 ;;
 *)
 	echo "$0: unknown architecture $architecture" >&2
 	exit 2
@@ -26,6 +29,8 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 triplet=$architecture-linux-gnu
 python=/usr/bin/python3 # Debian's, whose version is that of Debian's libpython
 version=$($python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+commit=${REBOUND_COMMIT:-$(git -C "$repository" describe --always --dirty --abbrev=40 \
+	--exclude='*' 2>/dev/null || echo unknown)}
 dist=$repository/dist
 work=$repository/build/standalone-$architecture
 root=$work/root
@@ -85,8 +90,8 @@ theirs Modules/_ctypes/_ctypes.c Modules/_ctypes/callbacks.c Modules/_ctypes/cal
 	Modules/_ctypes/cfield.c Modules/_ctypes/stgdict.c Modules/resource.c _prctlmodule.c
 mv ./*.o "$work"
 cd "$work"
-compile -c -std=c11 -Wall -Wextra -Werror -I"$repository/rebound/launcher" -I"$here" \
-	"$here/main.c" "$here/libc.c" frozen.c
+compile -c -std=c11 -Wall -Wextra -Werror -DCOMMIT="\"$commit\"" \
+	-I"$repository/rebound/launcher" -I"$here" "$here/main.c" "$here/libc.c" frozen.c
 # glibc has the linker warn of functions that would load libraries, those that look up users
 # and hosts: an error here.
 compile -static -s -Wl,--gc-sections -Wl,--fatal-warnings -Wl,-Map=link.map \
@@ -111,8 +116,8 @@ cp rebound "$dist/$name"
 (cd "$dist" && sha256sum "$name" >"$name.sha256")
 
 # The licences of all that is in it, and the packages' versions.
-cp "$repository/LICENSE" /usr/share/common-licenses/GPL-3 /usr/share/common-licenses/LGPL-2.1 \
-	"$dist/doc/"
+cp "$repository/LICENSE" "$repository/NOTICE" "$dist/doc/"
+cp /usr/share/common-licenses/GPL-3 /usr/share/common-licenses/LGPL-2.1 "$dist/doc/"
 for package in $linked python3-prctl; do
 	cp "$root/usr/share/doc/$package/copyright" "$dist/doc/$package"
 	dpkg-deb --showformat='${Package} ${Version}, source ${source:Package} ${source:Version}\n' \

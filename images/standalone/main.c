@@ -8,6 +8,10 @@
 #include "frozen.h"
 #include "inherited.h"
 
+#ifndef COMMIT	/* build.sh tells which one, for `rebound -v --version` */
+#define COMMIT "unknown"
+#endif
+
 /* The rest of libpython's lists, which would bring in modules that are not in use. */
 static const struct _module_alias no_aliases[] = {{0}};
 static const struct _frozen no_modules[] = {{0}};
@@ -61,6 +65,8 @@ static PyStatus start_python(int argc, char **argv, const struct inherited *inhe
 		status = PyConfig_SetBytesArgv(&config, argc, argv);
 	if (!PyStatus_Exception(status))
 		status = add_option(&config, inherited->signals);
+	if (!PyStatus_Exception(status))
+		status = add_option(&config, "commit=" COMMIT);
 	if (!PyStatus_Exception(status) && inherited->lc_ctype)
 		status = add_option(&config, inherited->lc_ctype);
 	if (!PyStatus_Exception(status))

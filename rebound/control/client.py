@@ -8,12 +8,11 @@ import os
 import sys
 import time
 
-from rebound.control import status
+from rebound.control import finder, layout, status
 from rebound.control.runsocket import pid_in
 from rebound.control.server import peer
 from rebound.kernel import logtext, processes
 from rebound.kernel.logtext import printable
-from rebound.kernel.socketfile import is_socket, remove_if_stale
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,14 +29,12 @@ _PATIENCE, _PATIENCE_IN_ALL = 5, 20
 _FOR_EVER = None
 """The patience for a restart, which may take any time."""
 
-_MOST_SOCKETS = 500
-"""The most sockets that are asked: the owner of the directory may have filled it."""
-
 _SO_RCVTIMEO, _SO_SNDTIMEO = 20, 21  # socket(7); the module has no names for them
 
 _LONGEST_ANSWER = 1 << 18
 """Bytes.  A status text has 4 kB at most, with six for each byte (`\\u00e9`), and a socket 1 kB."""
 
+_OTHER_USER = "only its own user and root may ask it"
 _CLOSED = "it has closed the connection"
 _UNREADABLE = "its answer cannot be read"
 
@@ -61,8 +58,9 @@ def show_status(
 
     Changes the working directory to `directory`.  Raises `Unclear` if there are too many.
     """
+    found = _find(directory, pid)
     answers = []
-    for name, answer in _ask_all(directory, pid):
+    for name, answer in _ask_all(found):
         if isinstance(answer, NoAnswer):
             answers.append(_failure(name, answer))
         elif answer:
@@ -74,17 +72,25 @@ def show_status(
         all_well = WELL if all(answer["ok"] for answer in answers) else NOT_WELL
         return openmetrics.render(shown), all_well if answers else NONE_FOUND
     if not answers:
-        return _none_found(directory, pid, as_json=as_json), NONE_FOUND
+        return _none_found(directory, pid, found, as_json=as_json), NONE_FOUND
     if as_json:
         text = json.dumps(answers, indent=2) + "\n"
     else:
         rows = [answer for answer in answers if "error" not in answer]
         shown = [_shown(answer) for answer in rows]
         silent = [answer for answer in answers if "error" in answer]
-        text = status.table(shown) if shown else ""
-        text += "".join(map(status.details, shown))
-        text += "".join(f"{answer['pid']}: {printable(answer['error'])}\n" for answer in silent)
+        columns = layout.terminal_width()
+        text = _for_people(shown, columns)
+        for answer in silent:
+            text += layout.paragraph(f"{answer['pid']}: ", printable(answer["error"]), columns)
     return text, WELL if all(answer["ok"] for answer in answers) else NOT_WELL
+
+
+def _for_people(rows: list[dict[str, Any]], columns: int) -> str:
+    if len(rows) == 1:
+        return layout.block(rows[0], columns)
+    text = layout.table(rows, columns) if rows else ""
+    return text + "".join(layout.details(fields, columns) for fields in rows)
 
 
 def restart_now(directory: str, pid: int | None, *, as_json: bool) -> tuple[str, int]:
@@ -93,9 +99,10 @@ def restart_now(directory: str, pid: int | None, *, as_json: bool) -> tuple[str,
     Changes the working directory to `directory`.  Raises `Unclear` if there are several.
     """
     # Rebounds that do not answer count, too: the request to restart then says why.
-    living = [name for name, answer in _ask_all(directory, pid) if answer]
+    found = _find(directory, pid)
+    living = [name for name, answer in _ask_all(found) if answer]
     if not living:
-        return _none_found(directory, pid, as_json=as_json), NONE_FOUND
+        return _none_found(directory, pid, found, as_json=as_json), NONE_FOUND
     if len(living) > 1:
         pids = ", ".join(str(pid_in(name)) for name in living)
         raise Unclear(f"several rebounds run, one has to be named: --restart-now PID ({pids})")
@@ -114,12 +121,22 @@ def restart_now(directory: str, pid: int | None, *, as_json: bool) -> tuple[str,
     return text, NOT_WELL if failed else WELL
 
 
-def _none_found(directory: str, pid: int | None, *, as_json: bool) -> str:
+def _find(directory: str, pid: int | None) -> finder.Found:
+    try:
+        return finder.find(directory, pid, time.monotonic() + _PATIENCE_IN_ALL)
+    except finder.TooMany as error:
+        raise Unclear(f"{error}, one has to be named by its PID") from None
+
+
+def _none_found(directory: str, pid: int | None, found: finder.Found, *, as_json: bool) -> str:
+    """Return one line that says where we looked, and why nothing was found there."""
     if as_json:
         return "[]\n"
     which = "no rebound found" if pid is None else f"no rebound with pid {pid}"
-    shown = printable(directory) or "''"
-    return f"{which} in {shown}\n"
+    if not directory:
+        return f"{which}: REBOUND_RUN_DIR is empty, which switches the sockets off\n"
+    why = f"{printable(directory)}: {found.in_directory}; abstract sockets: {found.abstract}"
+    return f"{which}: {why}\n"
 
 
 def _failure(name: str, error: NoAnswer) -> dict[str, Any]:
@@ -130,18 +147,18 @@ def _shown(answer: dict[str, Any]) -> dict[str, object]:
     return {name: logtext.shown(value) for name, value in answer.items()}
 
 
-def _ask_all(directory: str, pid: int | None) -> list[tuple[str, dict[str, Any] | NoAnswer]]:
+def _ask_all(found: finder.Found) -> list[tuple[str, dict[str, Any] | NoAnswer]]:
     """Ask each rebound for its status; return the names of the sockets, and the answers."""
     end = time.monotonic() + _PATIENCE_IN_ALL
-    answers = [(name, _ask_one(name, end)) for name in _living(directory, pid, end)]
-    # One PID namespace has no two rebounds with one pid.  If one answers, that of another user
-    # is in another container.
-    known = {pid_in(name) for name, answer in answers if isinstance(answer, dict) and answer}
-    return [
-        (name, answer)
-        for name, answer in answers
-        if not (isinstance(answer, NotForUs) and pid_in(name) in known)
-    ]
+    answers = [(name, _ask_one(name, end)) for name in found.names]
+    strange = sum(not finder.is_abstract(name) and answer == {} for name, answer in answers)
+    if strange:
+        found.in_directory = f"{strange} of another PID namespace"
+    # Other users' are of no interest if one of ours answers.  They may be in another container;
+    # and who may listen in ours must not make it look unwell.
+    if any(isinstance(answer, dict) and answer for _name, answer in answers):
+        answers = [pair for pair in answers if not isinstance(pair[1], NotForUs)]
+    return answers
 
 
 def _ask_one(name: str, end: float) -> dict[str, Any] | NoAnswer:
@@ -154,36 +171,11 @@ def _ask_one(name: str, end: float) -> dict[str, Any] | NoAnswer:
         return error
 
 
-def _living(directory: str, pid: int | None, end: float) -> list[str]:
-    """Return the names of the sockets, by pid; remove those of rebounds that were killed.
-
-    Raises `Unclear` if there are too many.
-    """
-    try:
-        # Another user may change every path in his directory from one call to the next.  From
-        # here on we ask and remove nothing outside of it.
-        os.chdir(directory)
-        names = os.listdir()
-    except OSError:
-        return []
-    living = []
-    for name in sorted(names, key=lambda name: (pid_in(name) or 0, name)):
-        found = pid_in(name)
-        if found is None or pid not in (None, found) or not is_socket(name):
-            continue
-        if remove_if_stale(name):
-            continue
-        living.append(name)
-        if len(living) > _MOST_SOCKETS or time.monotonic() > end:
-            raise Unclear(f"too many sockets in {directory}, one has to be named by its PID")
-    return living
-
-
 def _ask(name: str, request: str, patience: float | None) -> dict[str, Any]:
     """Return the answer; an empty one if the rebound is not in our PID namespace.
 
     Containers with a run directory in common see each other's sockets, and each has a PID 1.
-    Raises `NoAnswer`.
+    An abstract name is anybody's whose pid is not the one that it says.  Raises `NoAnswer`.
     """
     end = None if patience is None else time.monotonic() + patience
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
@@ -192,17 +184,19 @@ def _ask(name: str, request: str, patience: float | None) -> dict[str, Any]:
         socket.setsockopt(_socket.SOL_SOCKET, _SO_SNDTIMEO, _timeval(patience or _PATIENCE))
         socket.connect(name)
         server, uid = peer(socket)
-        if not server:
+        if not server or (finder.is_abstract(name) and server != pid_in(name)):
             return {}
-        if os.geteuid() and not processes.is_root_or_us(uid):
-            raise NotForUs("the socket is another user's")
+        # Not even root's rebound would answer another user; and who is neither is not believed.
+        user = os.geteuid()
+        if user and not (user == uid and processes.is_identity(uid)):
+            raise NotForUs(_OTHER_USER)
         # The one file leaves SIGPIPE as it is, and the connection may close at this moment.
         socket.sendall(request.encode() + b"\n", _socket.MSG_NOSIGNAL)
         return read_answer(_receive_line(socket, end))
     except BlockingIOError:
         raise NoAnswer(f"no answer within {_PATIENCE} s") from None
-    except PermissionError as error:
-        raise NotForUs(error.strerror) from None
+    except PermissionError:
+        raise NotForUs(_OTHER_USER) from None
     except ConnectionResetError:
         raise NoAnswer(_CLOSED) from None
     except OSError as error:

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 class Endpoint(Part):
     """Accepts clients.  `describe` returns the fields of an answer.
 
-    Raises `OSError` if the socket cannot be made: a read-only root, another user's
-    directory, no descriptor left.
+    Raises `OSError` if the socket cannot be made: no descriptor left, a seccomp profile.
     """
 
     def __init__(
@@ -41,6 +40,10 @@ class Endpoint(Part):
         except OSError:
             self._socket.close()
             raise
+        if self._socket.abstract_name:
+            name, why = self._socket.abstract_name[1:], self._socket.no_path
+            text = f"the socket for --status is abstract, @{name}, not in {directory}: {why}"
+            log.write("debug", "no_control_path", text)
         from rebound.core.events import RestartAnswered
 
         self.actions = {RestartAnswered: self._answer_restart}
@@ -61,20 +64,26 @@ class Endpoint(Part):
         if not self._socket:
             return
         try:
-            served = self._server(self._socket.fd).accept()
+            served = self._server(self._socket).accept()
         except (ImportError, OSError):  # no descriptor even for loading it
             served = False
         if not served:
             self._log.write("error", "no_control", "no descriptor left, --status ends here")
             self.close()
 
-    def _server(self, fd: int) -> Control:
+    def _server(self, socket: RunSocket) -> Control:
         if self._control is None:
             from rebound.control import status  # noqa: F401  while there is a descriptor for it
             from rebound.control.server import Control
             from rebound.kernel import memory  # noqa: F401
 
-            self._control = Control(fd, self._loop, self._describe, self._step)
+            self._control = Control(
+                socket.fd,
+                self._loop,
+                self._describe,
+                self._step,
+                serves_all_namespaces=not socket.abstract_name,
+            )
         return self._control
 
     def _answer_restart(self, action: RestartAnswered) -> None:

@@ -45,7 +45,8 @@ class Client:
 class Control:
     """Serves the clients of the listening socket `listener`, in rebound's one loop.
 
-    `status` returns the fields of an answer.  Raises `OSError` without a free descriptor.
+    `status` returns the fields of an answer.  If it does not serve all PID namespaces, it serves
+    ours and those below it.  Raises `OSError` without a free descriptor.
     """
 
     def __init__(
@@ -54,7 +55,10 @@ class Control:
         loop: Loop,
         status: Callable[[], dict[str, object]],
         step: Callable[[events.Event], None],
+        *,
+        serves_all_namespaces: bool = True,
     ) -> None:
+        self._serves_all_namespaces = serves_all_namespaces
         self._loop = loop
         self._status = status
         self._step = step
@@ -84,7 +88,11 @@ class Control:
         client = Client(socket)
         try:
             socket.setblocking(False)
-            if not processes.is_root_or_us(peer(socket)[1]):
+            pid, uid = peer(socket)
+            if not processes.is_root_or_us(uid):
+                raise ConnectionRefusedError
+            # Root of another container in the pod is not our root, but has its uid.
+            if not (pid or self._serves_all_namespaces):
                 raise ConnectionRefusedError
             self._make_room()
             self._loop.watch(socket.fileno(), lambda: self._read(client))

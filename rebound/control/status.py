@@ -1,4 +1,4 @@
-"""The status of a service: fields for programs, a table for people."""
+"""The status of a service: its fields, as they go from the server to the client."""
 
 from __future__ import annotations
 
@@ -7,28 +7,13 @@ import time
 import rebound
 from rebound.core import narrate
 from rebound.core.events import BackoffOver
-from rebound.core.states import DRAINING, ENDED, KILLING, RUNNING, STOPPING
 from rebound.kernel.logjson import timestamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from rebound.core.service import Service
-
-_HEADS = (
-    "PID",
-    "STATE",
-    "SINCE",
-    "RESTARTS",
-    "LAST EXIT",
-    "NEXT START",
-    "HEALTH",
-    "ADOPTED",
-    "COMMAND",
-    "STATUS",
-)
-
 
 _TEXT: tuple[type, ...] = (str,)
 _COUNT: tuple[type, ...] = (int,)
@@ -151,56 +136,3 @@ def _time(wall: float, at: float | None) -> float | None:
     # In hundredths of a second: the two clocks are read one after the other, and the same moment
     # should be the same number each time.
     return None if at is None else round(wall + at, 2)
-
-
-def state_word(fields: Mapping[str, object]) -> str:
-    """Return the state for people: `RUNNING`, `RESTARTING (hung)`, `RUNNING (not ready)`."""
-    state = str(fields["state"])
-    if fields["ending"] and state not in (STOPPING, DRAINING, KILLING, ENDED):
-        return f"{state} ({fields['ending']})"
-    return f"{state} (not ready)" if state == RUNNING and not fields["ok"] else state
-
-
-def table(rows: Sequence[Mapping[str, object]]) -> str:
-    """Return a table: a head, and a line for each rebound."""
-    cells = [list(_HEADS), *(_row(fields) for fields in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    )
-    return "".join(line + "\n" for line in lines)
-
-
-def details(fields: Mapping[str, object]) -> str:
-    """Return the lines below the table: the sockets, and the stored descriptors."""
-    text = ""
-    sockets = fields["sockets"]
-    for socket in sockets if isinstance(sockets, list) else ():
-        queue = "" if socket["waiting"] is None else f", {socket['waiting']} waiting"
-        text += (
-            f"{fields['pid']}: listens at {socket['address'] or '-'} ({socket['name']}){queue}\n"
-        )
-    if fields["stored"] is not None:
-        text += f"{fields['pid']}: descriptors stored: {fields['stored']}\n"
-    return text
-
-
-def _row(fields: Mapping[str, object]) -> list[str]:
-    next_in = fields["next_start_in"]
-    return [
-        str(fields["pid"]),
-        state_word(fields),
-        narrate.duration(_number(fields["seconds"])),
-        str(fields["restarts"]),
-        str(fields["last_exit_text"] or "-"),
-        "-" if next_in is None else f"in {narrate.duration(_number(next_in))}",
-        str(fields["health"] or "-"),
-        str(fields["adopted"]),
-        str(fields["command"]),
-        str(fields["status"] or "-"),
-    ]
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) else 0.0

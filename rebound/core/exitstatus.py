@@ -27,7 +27,7 @@ ON_PURPOSE = (REQUESTED, MAX_RUNTIME)
 
 _LABELS = (HUNG, UNHEALTHY, MEMORY)
 
-REASONS = ("exit", "signal", "oom", HUNG, UNHEALTHY, MEMORY, REQUESTED)
+REASONS: tuple[str, ...] = ("exit", "signal", "oom", HUNG, UNHEALTHY, MEMORY, REQUESTED)
 """The kinds of ends that are counted."""
 
 UNKNOWN = 255

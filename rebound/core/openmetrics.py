@@ -31,14 +31,16 @@ class Family(Record):
 def render(rebounds: Sequence[Fields]) -> str:
     """Return the metrics of some rebounds.
 
-    If there are several, each sample has the label `pid`.  Fields that are missing or None, as
-    those of a rebound that does not answer, make no samples.
+    If there are several, each sample has the label `pid`; of two with one pid the last counts, as
+    no sample may come twice.  Fields that are missing or None, as those of a rebound that does
+    not answer, make no samples.
     """
+    different = {fields["pid"]: fields for fields in rebounds}.values()
     text = ""
     for family in FAMILIES:
         lines = ""
-        for fields in rebounds:
-            common = {"pid": fields["pid"]} if len(rebounds) > 1 else {}
+        for fields in different:
+            common = {"pid": fields["pid"]} if len(different) > 1 else {}
             for labels, value in family.samples(fields):
                 if isinstance(value, (int, float)):
                     lines += _line(family, {**common, **labels}, value)

@@ -217,7 +217,10 @@ def unix_socket() -> int:
 
 
 def bind(fd: int, path: str) -> None:
-    """Bind a socket to a path.  Raises `OSError` (EADDRINUSE, EACCES, EROFS, ENAMETOOLONG)."""
+    """Bind a socket to a path, or after a NUL to an abstract name.
+
+    Raises `OSError` (EADDRINUSE, EACCES, EROFS, ENAMETOOLONG).
+    """
     address = _address(path)
     if _libc.bind(fd, address, len(address)):
         _raise_errno()
@@ -237,8 +240,10 @@ def connect(fd: int, path: str | bytes) -> None:
 
 
 def _address(path: str | bytes) -> bytes:
-    """Return a `struct sockaddr_un`."""
-    name = os.fsencode(path) + b"\0"
+    """Return a `struct sockaddr_un`; an abstract name has no NUL at its end, but at its head."""
+    name = os.fsencode(path)
+    if not name.startswith(b"\0"):
+        name += b"\0"
     if len(name) > _SUN_PATH_SIZE:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     return _AF_UNIX.to_bytes(2, sys.byteorder) + name

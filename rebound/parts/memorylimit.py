@@ -29,26 +29,29 @@ class MemoryLimit(Part):
         self._spawner = spawner
         self._run = 0  # the pid of the run; 0 for none
         self._log = log
-        self._limit = size.of(cgroup.memory_limit())
+        self._limit = 0  # bytes; 0 before the first run
         self._leaves: Leaves | None = None
         self.actions = {watchevents.ReadMemory: self.look}
+
+    def prepare(self, environment: dict[bytes, bytes]) -> None:  # noqa: ARG002  as Part has it
+        """Make the cgroups, once; read anew what a percentage is of."""
+        before = self._limit
+        if not before or self._size.percent:
+            self._limit = self._size.of(cgroup.memory_limit())
+        if not before:
+            self._divide()
+        elif self._limit != before:
+            self._try(lambda leaves: leaves.set_limit(self._limit))
+
+    def _divide(self) -> None:
         try:
             self._leaves = Leaves(self._limit)
         except OSError as error:
             self._fall_back(error)
             return
-        spawner.join(self._leaves.procs, self._fall_back)
+        self._spawner.join(self._leaves.procs, self._fall_back)
         text = f"the kernel holds the command to {self._limit} bytes in {self._leaves.command}"
-        log.write("debug", "memory_limit", text, {"limit": self._limit, "by": "kernel"})
-
-    def prepare(self, environment: dict[bytes, bytes]) -> None:  # noqa: ARG002  as Part has it
-        """Read anew what a percentage is of."""
-        if not self._size.percent:
-            return
-        limit = self._size.of(cgroup.memory_limit())
-        if limit != self._limit:
-            self._limit = limit
-            self._try(lambda leaves: leaves.set_limit(limit))
+        self._log.write("debug", "memory_limit", text, {"limit": self._limit, "by": "kernel"})
 
     def look(self, _action: watchevents.ReadMemory) -> watchevents.MemoryRead | None:
         """Read the memory of the run, or move those whom it has left to us out of its cgroup."""

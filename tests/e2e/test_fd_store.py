@@ -444,7 +444,7 @@ def test_without_a_watchdog_readiness_is_shown_and_not_required(storing):
     assert statuses(store.rebound) == ["well"]
     [fields] = json.loads(run(*status).stdout)
     assert (fields["ok"], fields["status"], fields["stored"]) == (True, "well", 1)
-    assert "descriptors stored: 1" in run("--status", store.rebound.pid).stdout
+    assert "\nstored:   1 descriptor\n" in run("--status", store.rebound.pid).stdout
 
 
 def test_a_run_may_ask_for_a_watchdog(storing):

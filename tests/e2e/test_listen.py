@@ -311,7 +311,7 @@ def test_the_status_names_the_sockets_and_who_waits(start, directory):
         ]
         assert answer["stored"] is None
         text = run("--status", rebound.pid).stdout
-        assert f"{rebound.pid}: listens at {where} (api), 2 waiting\n" in text
+        assert f"\nlistens at: {where} (api), 2 waiting\n" in text
     plain = start(*VERBOSE, "sleep", "1000")
     plain.wait_until(lambda: run("--status", plain.pid).returncode == 0)
     assert json.loads(run("--status", "--json", plain.pid).stdout)[0]["sockets"] is None

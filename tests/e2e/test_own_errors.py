@@ -73,6 +73,22 @@ def test_help_and_version_go_to_stdout():
         assert run("--help", stdout=full, capture_output=False).returncode == 125
 
 
+@pytest.mark.parametrize("words", [("-v", "--version"), ("--version", "--verbose")])
+def test_the_version_with_what_it_is_made_of(words):
+    version, commit, python = run(*words).stdout.splitlines()
+    assert f"{version}\n" == run("--version").stdout
+    assert re.fullmatch(r"commit (unknown|[0-9a-f]{40}(-dirty)?)", commit)
+    assert re.fullmatch(r"Python 3\.\d+\.\d+", python)
+
+
+def test_the_licences_in_short():
+    text = run("--license").stdout
+    assert text.startswith(run("--version").stdout)
+    for name in ("Apache License 2.0", "python-prctl", "CPython", "glibc", "libffi", "libcap"):
+        assert name in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_command_not_found():
     result = run(*JSON, "no-such-command", "x")
     assert result.returncode == 127

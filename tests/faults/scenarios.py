@@ -63,6 +63,20 @@ until [ -S "$REBOUND_RUN_DIR/$!.sock" ]; do sleep 0.01; done
 """,
     REBOUND,
 ]
+# The same, without a run directory for either.
+BESIDE_ONE_WITHOUT_PATH = [
+    *("unshare", "--net"),  # else others' names would be listed, too
+    "sh",
+    "-c",
+    """
+export REBOUND_RUN_DIR=/dev/null/run
+"$0" -q sleep 1000 &
+until grep -q "@rebound/.*/$!$" /proc/net/unix; do sleep 0.01; done
+"$@"
+""",
+    REBOUND,
+]
+WITHOUT_PATH = ["env", "REBOUND_RUN_DIR=/dev/null/run"]
 # A command that is no more: it has removed itself.
 THAT_GOES = [
     "sh",
@@ -198,8 +212,20 @@ class Run:
     def client(self, *args: str) -> int:
         """Ask; it must end, whatever it says."""
         env = {**os.environ, "REBOUND_RUN_DIR": str(self.run_directory)}
+        # An abstract socket is only found in its own PID namespace.
+        inside = [
+            "nsenter",
+            "--pid",
+            "--mount",
+            f"--target={self.rebound.pid if self.rebound else 0}",
+        ]
+        without_path = WITHOUT_PATH[-1] in self.command
         result = subprocess.run(
-            [REBOUND, *args], env=env, capture_output=True, text=True, timeout=READY_DEADLINE
+            [*(inside + WITHOUT_PATH if without_path else []), REBOUND, *args],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=READY_DEADLINE,
         )
         assert "Traceback" not in result.stderr, result.stderr
         assert result.returncode in (0, 1, 3), result
@@ -295,6 +321,7 @@ SCENARIOS = {
     "store": Scenario([*PLAIN, *HANDED, *program("hoarder.py")], is_ready, _ask),
     "status": Scenario([*PLAIN, "sh", "-c", SERVICE], is_ready, _ask),
     "http": Scenario([*PLAIN, "--http", "DIRECTORY/http", "sh", "-c", SERVICE], is_ready, _scrape),
+    "pathless": Scenario([*PLAIN, "sh", "-c", SERVICE], is_ready, _ask, wrapper=WITHOUT_PATH),
     "options": Scenario(
         [*PLAIN, *OPTIONS, "sh", "-c", SERVICE],
         is_ready,
@@ -312,7 +339,9 @@ SCENARIOS = {
         _rotate,
     ),
     "client": Scenario(["--status"], lambda run: run.ended(), wrapper=BESIDE_ANOTHER),
+    "seeker": Scenario(["--status"], lambda run: run.ended(), wrapper=BESIDE_ONE_WITHOUT_PATH),
 }
+CLIENTS = ("client", "seeker")
 
 # --- Where the start of Python ends ---------------------------------------------------------
 
@@ -330,11 +359,11 @@ def calls_in(trace: Path) -> list[str]:
 def first_calls(scenario: str) -> dict[str, Counter[str]]:
     """Count the calls before each phase, in a run without faults, which has to go well."""
     result, calls = run_scenario(scenario, ["-e", "trace=all"])
-    expected = table.ANSWERS if scenario == "client" else table.CARRIES_ON
+    expected = table.ANSWERS if scenario in CLIENTS else table.CARRIES_ON
     assert (result.outcome, result.problems) == (expected, []), (result, result.log)
     counts = {}
     for phase in (table.SIGNALS, table.SETUP, table.RUN):
-        mark = CLIENT_MARK if scenario == "client" else MARKS.get(phase, MARKS[table.SETUP])
+        mark = CLIENT_MARK if scenario in CLIENTS else MARKS.get(phase, MARKS[table.SETUP])
         at = max(number for number, call in enumerate(calls) if call.startswith(mark))
         counts[phase] = Counter(call.partition("(")[0] for call in calls[:at])
     counts[table.SIGNALS].subtract(["rt_sigprocmask"])

@@ -269,16 +269,27 @@ ROWS = (
     Row(
         "socket",
         "EACCES EAFNOSUPPORT EINVAL EMFILE ENFILE ENOBUFS ENOMEM EPROTONOSUPPORT",
-        "status",
+        "status pathless",
         whens=MADE_ONCE,
     ),
     Row(
         "bind",
         "EACCES EADDRINUSE EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EROFS",
-        "status",
+        "status pathless",
         whens=MADE_ONCE,
     ),
-    Row("listen", "EADDRINUSE EOPNOTSUPP ENOTSOCK", "status", whens=MADE_ONCE),
+    Row("bind", "EADDRINUSE", "pathless", whens=(AGAIN, LATER), may_be_spared=True),
+    Row("listen", "EADDRINUSE EOPNOTSUPP ENOTSOCK", "status pathless", whens=MADE_ONCE),
+    # The inode of the PID namespace.
+    Row("newfstatat", "EACCES ENOENT ENOMEM", "pathless", whens=MADE_ONCE),
+    # The number by chance, of the last names.
+    Row(
+        "getrandom",
+        "EAGAIN EINTR ENOSYS",
+        "pathless",
+        whens=(ONCE, FOR_GOOD),
+        beside=("bind:error=EADDRINUSE",),
+    ),
     Row(
         "linkat",
         "EACCES EDQUOT EEXIST EIO EMLINK ENOENT ENOMEM ENOSPC EOPNOTSUPP EPERM EROFS",
@@ -316,7 +327,7 @@ ROWS = (
     Row("accept4", "ECONNABORTED EMFILE ENFILE ENOBUFS ENOMEM EPERM", "status", whens=(FOR_GOOD,)),
     Row("getsockname", "ENOBUFS", "status"),
     Row("getsockname", "ENOBUFS", "abstract", by_when=NEVER_STARTS),
-    Row("getsockopt", "EINVAL ENOPROTOOPT", "status"),
+    Row("getsockopt", "EINVAL ENOPROTOOPT", "status pathless"),
     Row("recvfrom", "EAGAIN", "status", whens=(ONCE, AGAIN)),
     Row("recvfrom", "ECONNREFUSED EINTR ENOMEM ECONNRESET", "status"),
     # A socket that is not full for ever, nor without a message that is there.
@@ -520,6 +531,18 @@ ROWS = (
     Row("newfstatat", "EACCES ENOENT ENOMEM", "client", (ANSWERS,), phase=SETUP),
     Row("write", "EIO EPIPE ENOSPC", "client", (ANSWERS,), whens=MADE_ONCE, phase=SETUP),
     Row("close", "EIO EINTR", "client", (ANSWERS,), phase=SETUP),
+    # Where it looks for an abstract socket.
+    Row("openat read", "EACCES EMFILE ENOENT EIO", "seeker", (ANSWERS,), phase=SETUP),
+    Row("newfstatat", "EACCES ENOENT ENOMEM", "seeker", (ANSWERS,), phase=SETUP),
+    Row("kill", "EPERM ESRCH", "seeker", (ANSWERS,), whens=(ONCE,), phase=SETUP),
+    Row(
+        "socket connect",
+        "EACCES EAGAIN ECONNREFUSED EMFILE EPERM",
+        "seeker",
+        (ANSWERS,),
+        phase=SETUP,
+    ),
+    Row("getsockopt", "ENOPROTOOPT", "seeker", (ANSWERS,), whens=MADE_ONCE, phase=SETUP),
 )
 
 

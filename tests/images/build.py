@@ -5,6 +5,7 @@ A stand-in never bears the name of what it stands for: just these builds are tol
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 
@@ -36,6 +37,15 @@ MMDEBSTRAP = {
 
 STAND_INS = {"DEBIAN": "debian", "DEBIAN_SLIM": "debian", "ALPINE": "alpine"}
 """For which build argument of the Dockerfiles which one stands in."""
+
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+TOLD = {
+    "BUILDPLATFORM": f"linux/{ARCHITECTURES.get(platform.machine(), platform.machine())}",
+    "REVISION": "0123456789" * 4,
+}
+"""Build arguments for the Dockerfiles that name them.  podman 4 does not set the first itself."""
 
 
 def run(*command: str, **options: object) -> bool:
@@ -98,6 +108,8 @@ class Builder:
     def _build(self, image: str, text: str, file: str, *options: str) -> None:
         print(f"building {image}", flush=True)
         # The network is the host's: a bridge may need what a virtual machine does not allow.
-        arguments = [f"--build-arg={argument}={self.images[argument]}" for argument in bases(text)]
-        command = ("build", "--network", "host", "-t", image, "-f", file, *arguments, *options)
+        arguments = {argument: self.images[argument] for argument in bases(text)}
+        arguments |= {name: value for name, value in TOLD.items() if f"\nARG {name}\n" in text}
+        told = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+        command = ("build", "--network", "host", "-t", image, "-f", file, *told, *options)
         engine(*command, str(REPOSITORY), input=text if file == "-" else None, stdout=None)

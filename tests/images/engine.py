@@ -51,6 +51,11 @@ class Container:
         """Wait until the command has announced itself so often."""
         eventually(lambda: len(self.lines("ready")) >= times)
 
+    def wait_well(self, *rebound: str) -> None:
+        """Wait until `rebound --status`, as a HEALTHCHECK would run it, says that all is well."""
+        status = [ENGINE, *rebound, "--status"]
+        eventually(lambda: subprocess.run(status, check=False).returncode == 0)
+
     @property
     def init(self) -> psutil.Process:
         """Its PID 1, as seen from here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 import tarfile
@@ -13,6 +14,7 @@ import psutil
 import pytest
 
 from tests.helpers import eventually
+from tests.images.build import TOLD
 from tests.images.engine import ENGINE, Container, engine
 
 IMAGES = ("debian", "alpine", "scratch")
@@ -114,10 +116,21 @@ def test_needs_no_writable_path_no_root_and_no_capability(contain):
     hardened = (
         *("--read-only", "--user=65534:65534", "--cap-drop=all"),
         "--security-opt=no-new-privileges",
+        # podman would make /run, all the same.
+        *(("--read-only-tmpfs=false",) if "podman" in ENGINE else ()),
     )
     container = contain("-r1", "sh", "-c", "echo ready; exit 9", options=hardened)
     assert container.wait() == 9
     assert len(container.lines("ready")) == 2
+    # Nor does a HEALTHCHECK, nor root: also without capabilities.
+    container = contain("-v", "sh", "-c", "echo ready; exec sleep 1000", options=hardened)
+    container.wait_ready()
+    eventually(lambda: container.lines("rebound: the socket for --status is abstract"))
+    for times, user in enumerate((65534, 0), 2):
+        inside = ("exec", f"--user={user}", container.id, "rebound")
+        container.wait_well(*inside)
+        assert engine(*inside, "--restart-now").startswith("restarted: sh ")
+        container.wait_ready(times)
 
 
 @pytest.mark.parametrize("name", COPIED)
@@ -145,7 +158,22 @@ def content(image: str) -> dict[str, bytes]:
 
 
 def test_all_hold_the_same_file_and_the_licences():
-    debian, *others = map(content, (f"rebound:{name}" for name in IMAGES))
+    """Those that it is copied into, too."""
+    names = [f"rebound:{name}" for name in IMAGES] + [f"rebound-copied:{name}" for name in COPIED]
+    debian, *others = map(content, (*names, "rebound-postgres"))
     assert all(other == debian for other in others)
     assert len(debian.pop("rebound")) < 6.7e6
-    assert {"rebound/LICENSE", "rebound/libc6-dev"} < debian.keys()
+    licences = {"LICENSE", "NOTICE", "GPL-3", "LGPL-2.1", "libc6-dev"}
+    assert {f"rebound/{name}" for name in licences} < debian.keys()
+
+
+@pytest.mark.parametrize("image", [*(f"rebound:{name}" for name in IMAGES), "rebound-postgres"])
+def test_the_labels_say_what_it_is(image):
+    labels = json.loads(engine("image", "inspect", "--format", "{{json .Config.Labels}}", image))
+    version = engine("run", "--rm", "--entrypoint=/usr/local/bin/rebound", image, "-v", "--version")
+    name, commit, _python = version.splitlines()
+    prefix = "org.opencontainers.image"
+    assert name == f"rebound {labels[f'{prefix}.version']}"
+    assert commit == f"commit {labels[f'{prefix}.revision']}"
+    assert commit == f"commit {TOLD['REVISION']}"
+    assert labels.keys() >= {f"{prefix}.{key}" for key in ("source", "licenses", "description")}

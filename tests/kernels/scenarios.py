@@ -165,6 +165,7 @@ MEMORY = (
         f"""{LIMITED}
         leak rw {SLOWLY} &
         has_left() {{ [ $(wc -l <$cgroup/rebound-rest/cgroup.procs) = 2 ]; }}
+        eventually marked "run 0 "
         eventually has_left
         mark "the daemon has left"
         stop
@@ -186,6 +187,17 @@ MEMORY = (
             ("run 0 ", "run 1 oom", "receives", "command: 1", "rest: 2", *OUTLIVED[1:], "left: "),
         )
         for shape in ("host", "rw")
+    ),
+    Scenario(
+        "memory-outside",  # a daemon that is out of the command's cgroup from the start
+        f"""{LIMITED}
+        supervise rw --max-memory 20% sh -c '
+            (echo 0 >/sys/fs/cgroup/rebound-rest/cgroup.procs; exec tool daemon)
+            tool mark "rest: $(wc -l </sys/fs/cgroup/rebound-rest/cgroup.procs)"
+            exec tool receive' &
+        stop
+        """,
+        ("rest: 2", *OUTLIVED),
     ),
     Scenario(
         "memory-burst-ro",  # what looking cannot do

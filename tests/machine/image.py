@@ -56,7 +56,14 @@ TTYPath=/dev/ttyS0
     "etc/systemd/system/tests.target": "[Unit]\nRequires=sysinit.target tests.service\n",
 }
 
-SOURCES = ("LICENSE", "rebound", "images", "tests/images/build.py", "tests/images/containers.conf")
+SOURCES = (
+    "LICENSE",
+    "NOTICE",
+    "rebound",
+    "images",
+    "tests/images/build.py",
+    "tests/images/containers.conf",
+)
 """Of what the images are made."""
 
 NAME = "localhost/rebound-machine"

@@ -21,7 +21,7 @@ def checkout(tmp_path):
     copy = tmp_path / "checkout"
     for name in ("rebound", "images/wheel"):
         shutil.copytree(REPOSITORY / name, copy / name)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(REPOSITORY / name, copy)
     return copy
 

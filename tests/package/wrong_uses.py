@@ -26,6 +26,7 @@ config = rebound.Config(
     drain_signal=signal.SIGINT,
     rewrite=((signal.SIGTERM, signal.SIGINT), (1, 0)),
     success=rebound.StatusSet(frozenset({143})),
+    max_memory="50%",
 )
 status: int = rebound.supervise(["true"], config)
 rebound.supervise(("true", "x"))
@@ -37,6 +38,7 @@ rebound.Config(3)  # type: ignore[arg-type]
 rebound.Config(restart_delay="5s")  # type: ignore[arg-type]
 rebound.Config(own_group="yes")  # type: ignore[arg-type]
 rebound.Config(success={78})  # type: ignore[arg-type]
+rebound.Config(max_memory=512)  # type: ignore[arg-type]
 rebound.Config(rewrite=[(15, 2)])  # type: ignore[arg-type]
 rebound.Config(rewrite=((15, 2, 3),))  # type: ignore[arg-type]
 rebound.StatusSet([78])  # type: ignore[arg-type]

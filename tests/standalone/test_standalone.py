@@ -91,6 +91,18 @@ def test_a_health_check_in_a_bare_root(bare, start):
     assert rebound.wait_until(lambda: rebound.events("exited"))[0]["reason"] == "unhealthy"
 
 
+def test_status_in_a_bare_root(bare, start):
+    """Neither /run nor /proc: the socket is abstract, and the client tries PID 1."""
+    command = ["/busybox", "sh", "-c", "/busybox echo ready; exec /busybox sleep 1000"]
+    rebound = start(*command, wrapper=bare)
+    rebound.wait_ready()
+    enter = ["nsenter", "--pid", "--root", f"--target={rebound.pid}"]
+    inside = ["env", "-u", "REBOUND_RUN_DIR", *enter]
+    rebound.wait_until(lambda: run("--status", wrapper=inside).returncode == 0)
+    assert run("--restart-now", 1, wrapper=inside).returncode == 0
+    rebound.wait_ready(2)
+
+
 def test_command_not_found_in_a_bare_root(bare, start):
     rebound = start(*JSON, "/no-such-command", wrapper=bare)
     assert rebound.wait() == 127

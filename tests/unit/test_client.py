@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rebound.control import status
+from rebound.control import client, status
 from rebound.control.client import NoAnswer, read_answer
+from rebound.core.columns import width
 from rebound.core.jsontext import to_json
 
 texts = st.text(st.characters(codec=None), max_size=20)
@@ -54,7 +55,11 @@ def look(line: bytes) -> None:
     except NoAnswer:
         return
     assert fields.keys() == status.FIELDS.keys()
-    assert len(status.table([fields]) + status.details(fields)) < 100_000
+    shown = client._shown(fields)
+    for rows in ([shown], [shown, shown]):
+        for text in client._for_people(rows, 80).splitlines():
+            assert text.isprintable()
+            assert width(text) <= 80
     assert json.dumps(fields, indent=2, allow_nan=False).isascii()
 
 

@@ -23,7 +23,7 @@ from tests.unit.stories import PID, STORIES, in_state
 from tests.unit.test_service import EVENTS, EVERYTHING
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", ".github/CONTRIBUTING.md"]
+DOCUMENTS = ["README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"]
 DOCUMENTS += ["docs/design.md", "docs/decisions.md", "docs/kernels.md"]
 DOCUMENTS += ["docs/kubernetes/README.md"]
 FOLDERS = ("rebound", "tests", "images", "docs")

@@ -30,9 +30,9 @@ STANDARD_LIBRARY = {"rebound.core.signals": {"_signal"}, "rebound.core.record": 
 
 LATER = {
     "core": {
-        *("activation", "address", "health", "http", "jsontext", "maxruntime", "memory", "notify"),
-        *("rules", "size", "values"),
-        *("openmetrics", "part", "target", "watch", "watchdog", "watchevents"),
+        *("activation", "address", "columns", "health", "http", "jsontext", "maxruntime", "memory"),
+        *("notify", "openmetrics", "part", "rules", "size", "target", "values"),
+        *("watch", "watchdog", "watchevents"),
     },
     "kernel": {
         *("acceptor", "aside", "caller", "cgroup", "closer", "descriptors", "forkexec", "leaves"),

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from rebound import options
 from rebound.core.config import Config, conflict_in
 from rebound.core.exitstatus import StatusSet
-from rebound.options import ACTION, JSON, OPENMETRICS, OPTIONS, UsageError, format_help, parse
+from rebound.options import (
+    ACTION,
+    GROUPS,
+    JSON,
+    OPENMETRICS,
+    OPTIONS,
+    UsageError,
+    format_help,
+    parse,
+)
 
 FLAGS = [
     ("--fresh",),
@@ -25,6 +34,7 @@ FLAGS = [
     ("-v", "--verbose"),
     ("-h", "--help"),
     ("--version",),
+    ("--license",),
     ("--notify",),
     ("--status",),
     ("--restart-now",),
@@ -150,6 +160,7 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     ("-h", {ACTION: options.HELP}),
     ("--help", {ACTION: options.HELP}),
     ("--version", {ACTION: options.VERSION}),
+    ("--license", {ACTION: options.LICENSE}),
 ]
 
 
@@ -475,7 +486,21 @@ def test_any_command_line_is_taken_or_a_usage_error(line: list[str]) -> None:
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.spellings[-1])
 def test_the_help_shows_every_option(option: Any) -> None:
-    """One line each, with its spellings, its value's name and what it does."""
+    """With its spellings, its value's name and what it does, in one line or in several."""
     head = f"  {', '.join(option.spellings)} {option.metavar}".rstrip()
-    [line] = [line for line in format_help().splitlines() if line.startswith(head + "  ")]
-    assert line.removeprefix(head).strip() == option.help
+    words = " ".join(format_help().split())
+    assert f"{head.strip()} {option.help}" in words
+    assert any(line == head or line.startswith(head + "  ") for line in format_help().splitlines())
+
+
+def test_the_help_has_titles_and_80_columns() -> None:
+    """No option is above the first title, and each title has options."""
+    lines = format_help().splitlines()
+    assert max(map(len, lines)) <= 80
+    spellings = [option.spellings[0] for option in OPTIONS]
+    assert [spelling for spelling in spellings if spelling in GROUPS] == list(GROUPS)
+    assert spellings[0] in GROUPS
+    titles = [
+        line.removesuffix(":") for line in lines if line in {f"{t}:" for t in GROUPS.values()}
+    ]
+    assert titles == list(GROUPS.values())

@@ -1,4 +1,4 @@
-"""What `--status` tells of a service: the fields in each state, and the table for people."""
+"""What `--status` tells of a service: the fields in each state."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rebound.control import status
 from rebound.core.events import RestartRequested
 from rebound.core.exitstatus import REASONS
 from rebound.core.notify import Message
-from rebound.core.states import BACKOFF, CLEARING, DRAINING, RUNNING, STARTING, STOPPING
+from rebound.core.states import BACKOFF, CLEARING, DRAINING, RUNNING, STARTING
 from rebound.core.watchevents import Notified
-from tests.unit.stories import CRASHED, PID, STARTED, STORIES, TERM, in_state, step
+from tests.unit.stories import CRASHED, PID, STARTED, STORIES, in_state, step
 
 if TYPE_CHECKING:
     from rebound.core.service import Service
@@ -140,63 +140,10 @@ def test_health() -> None:
     assert described(in_state(RUNNING, health_command="check"))["health"] == "starting"
 
 
-@pytest.mark.parametrize(
-    ("state", "settings", "word"),
-    [
-        (STARTING, {}, "STARTING"),
-        (RUNNING, {}, "RUNNING"),
-        (RUNNING, {"watchdog": 10}, "RUNNING (not ready)"),
-        (BACKOFF, {"watchdog": 10}, "BACKOFF"),
-        (CLEARING, {}, "CLEARING"),
-    ],
-)
-def test_the_state_for_people(state: State, settings: dict[str, Any], word: str) -> None:
-    assert status.state_word(described(in_state(state, **settings))) == word
-
-
-def test_the_state_for_people_of_a_run_that_is_ended() -> None:
-    """With the cause, until a stop makes it of no interest."""
-    subject = in_state(RUNNING)
-    step(subject, RestartRequested(), 1)
-    assert status.state_word(described(subject)) == "RESTARTING (requested)"
-    step(subject, TERM, 2)
-    assert subject.state == STOPPING
-    assert status.state_word(described(subject)) == "STOPPING"
-
-
 def test_draining_is_told_apart() -> None:
     """What is waited for is no run."""
     for state in STORIES:
         assert in_state(state).is_draining == (state in {CLEARING, DRAINING, "KILLING"})
-
-
-def test_the_table() -> None:
-    """Columns are as wide as they must be, and no line ends in blanks."""
-    ill = in_state(RUNNING, restart_delay=60)
-    step(ill, CRASHED, 70)
-    well = in_state(RUNNING, watchdog=10)
-    step(well, Notified(Message(status="serving 5")), 1)
-    assert status.table([described(ill, None), described(well)]).splitlines() == [
-        (
-            "PID  STATE                SINCE  RESTARTS  LAST EXIT             NEXT START  "
-            "HEALTH  ADOPTED  COMMAND  STATUS"
-        ),
-        (
-            "1    BACKOFF              30s    1         exited with status 1  in 30s      "
-            "-       3        cmd      -"
-        ),
-        (
-            "1    RUNNING (not ready)  1m40s  0         -                     -           "
-            "-       3        cmd      serving 5"
-        ),
-    ]
-
-
-def test_the_table_without_a_line() -> None:
-    assert status.table([]).split() == [
-        *("PID", "STATE", "SINCE", "RESTARTS", "LAST", "EXIT", "NEXT", "START"),
-        *("HEALTH", "ADOPTED", "COMMAND", "STATUS"),
-    ]
 
 
 def test_a_start_begins_anew() -> None:

@@ -1,0 +1,1 @@
+"""The packages of the one file, as `nox -s packages` has made them."""
