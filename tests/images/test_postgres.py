@@ -121,7 +121,7 @@ def test_an_init_that_restarts_nothing_leaves_it_in_production():
         assert state(container) == "in production"
 
 
-def as_in_the_manifest(directory: Path) -> Container:
+def as_in_the_manifest(directory: Path, *options: str) -> Container:
     """Start it as docs/kubernetes/statefulset.yaml says, with its volumes in this directory."""
     [*_, pod] = first_pod(load("statefulset.yaml"))
     [container], context = pod["spec"]["containers"], pod["spec"]["securityContext"]
@@ -135,6 +135,7 @@ def as_in_the_manifest(directory: Path) -> Container:
     sources = {"data": f"{data}:", "password": f"{secrets}:", "run": ""}
     program, *arguments = container["command"]
     options = (
+        *options,
         *("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges"),
         f"--user={context['runAsUser']}:{context['runAsGroup']}",
         f"--entrypoint={program}",
@@ -165,3 +166,18 @@ def test_what_kubernetes_runs_takes_clients_by_a_password(tmp_path):
         container.wait_ready()
         assert logs_in(container, "open sesame")
         assert container.stop() == 0
+
+
+def test_what_kubernetes_runs_gives_up_with_a_clean_database(tmp_path):
+    with as_in_the_manifest(tmp_path, SOCKET, "--env=REBOUND_OPTIONS=--burst 0") as container:
+        psql = beside(container, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1")
+        container.wait_ready()
+        with subprocess.Popen(psql, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as it:
+            client = Client(it)  # it stays; PostgreSQL's SIGTERM would wait for it
+            for crashes in range(1, 12):
+                child(container, "control-plane").kill()
+                if crashes <= 10:
+                    container.wait_ready(times=crashes + 1)
+                    client.write()
+            assert container.wait() == 128 + 9
+        assert state(container) == "shut down"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from typing import Any
 
 import kubernetes_validate
@@ -93,7 +94,9 @@ def test_its_parts_fit_together(name: str) -> None:
     assert volumes["password"]["secret"]["secretName"] == secret["metadata"]["name"]
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes.keys()
     assert "livenessProbe" not in container
-    assert pod["terminationGracePeriodSeconds"] > 30  # Kubernetes' default
+    assert config.drain_signal == signal.SIGINT
+    assert config.stop_timeout
+    assert 30 < config.stop_timeout < pod["terminationGracePeriodSeconds"]
 
 
 def test_the_control_plane_is_watched_where_it_listens() -> None:
