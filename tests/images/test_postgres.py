@@ -49,7 +49,12 @@ def asker(container: Container) -> Asker:
 
 def state(container: Container) -> str:
     """What pg_controldata(1) says of a container that has ended."""
-    answer = subprocess.check_output(beside(container, "pg_controldata"), text=True)
+    return state_by(beside(container, "pg_controldata"))
+
+
+def state_by(pg_controldata: list[str]) -> str:
+    """What it says, run by this command line."""
+    answer = subprocess.check_output(pg_controldata, text=True)
     [state] = re.findall("cluster state: +(.*)", answer)
     return str(state)
 
@@ -169,8 +174,8 @@ def test_what_kubernetes_runs_takes_clients_by_a_password(tmp_path):
 
 
 def test_what_kubernetes_runs_gives_up_with_a_clean_database(tmp_path):
-    with as_in_the_manifest(tmp_path, SOCKET, "--env=REBOUND_OPTIONS=--burst 0") as container:
-        psql = beside(container, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1")
+    with as_in_the_manifest(tmp_path, "--env=REBOUND_OPTIONS=--burst 0") as container:
+        psql = (ENGINE, "exec", "-i", container.id, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1")
         container.wait_ready()
         with subprocess.Popen(psql, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as it:
             client = Client(it)  # it stays; PostgreSQL's SIGTERM would wait for it
@@ -180,4 +185,6 @@ def test_what_kubernetes_runs_gives_up_with_a_clean_database(tmp_path):
                     container.wait_ready(times=crashes + 1)
                     client.write()
             assert container.wait() == 128 + 9
-        assert state(container) == "shut down"
+    volume = f"--volume={tmp_path}/data:/var/lib/postgresql"
+    options = ("--rm", "--network=none", volume, "--entrypoint=pg_controldata")
+    assert state_by([ENGINE, "run", *options, IMAGE]) == "shut down"
