@@ -8,6 +8,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -309,4 +310,29 @@ def test_no_client_notices_that_the_control_plane_crashes(
     run.send(signal.SIGTERM)
     assert run.wait() == 0
     assert not cluster.processes()
+    assert cluster.state() == "shut down"
+
+
+def test_a_database_that_crashed_is_started_again(
+    mode: list[str], cluster: Cluster, start: Callable[..., Supervised]
+) -> None:
+    """By its control plane, which rebound restarts for that."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = "{}:{}".format(*free.getsockname())
+    health = ("--health-http", f"http://{address}/healthz", "--health-interval", "100ms")
+    options = ("--listen", f"api={address}", *health, "--drain-signal", "INT")
+    run = start(
+        *helpers.JSON, *options, "--", *cluster.api_server(), wrapper=mode, cwd=cluster.directory
+    )
+    run.wait_ready()
+    run.wait_until(lambda: run.events("healthy"))
+    (crashed,) = set(cluster.processes()) & set(run.children())
+    crashed.kill()
+    run.wait_ready(times=2)
+    assert [event["reason"] for event in run.events("exited")] == ["unhealthy"]
+    with cluster.connect() as psql:
+        Client(psql).write()
+        psql.kill()
+    run.send(signal.SIGTERM)
+    assert run.wait() == 0
     assert cluster.state() == "shut down"

@@ -5,6 +5,7 @@ And no client of the control plane notices that it crashes.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.e2e.test_postgres import (
 )
 from tests.helpers import PROGRAMS, eventually
 from tests.images.engine import ENGINE, Container
+from tests.machine.pod import first_pod, load
 
 IMAGE = "rebound-postgres"
 SOCKET = "--volume=/run/postgresql"  # the option makes it a volume, for clients to share
@@ -47,7 +49,12 @@ def asker(container: Container) -> Asker:
 
 def state(container: Container) -> str:
     """What pg_controldata(1) says of a container that has ended."""
-    answer = subprocess.check_output(beside(container, "pg_controldata"), text=True)
+    return state_by(beside(container, "pg_controldata"))
+
+
+def state_by(pg_controldata: list[str]) -> str:
+    """What it says, run by this command line."""
+    answer = subprocess.check_output(pg_controldata, text=True)
     [state] = re.findall("cluster state: +(.*)", answer)
     return str(state)
 
@@ -117,3 +124,67 @@ def test_an_init_that_restarts_nothing_leaves_it_in_production():
         container.wait_ready()
         assert container.stop() == 0
         assert state(container) == "in production"
+
+
+def as_in_the_manifest(directory: Path, *options: str) -> Container:
+    """Start it as docs/kubernetes/statefulset.yaml says, with its volumes in this directory."""
+    [*_, pod] = first_pod(load("statefulset.yaml"))
+    [container], context = pod["spec"]["containers"], pod["spec"]["securityContext"]
+    data, secrets = directory / "data", directory / "secrets"
+    if not data.exists():
+        data.mkdir()
+        os.chown(data, 0, context["fsGroup"])
+        data.chmod(0o2775)
+        secrets.mkdir()
+        (secrets / "password").write_text("open sesame\n")
+    sources = {"data": f"{data}:", "password": f"{secrets}:", "run": ""}
+    program, *arguments = container["command"]
+    options = (
+        *options,
+        *("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges"),
+        f"--user={context['runAsUser']}:{context['runAsGroup']}",
+        f"--entrypoint={program}",
+        *(f"--env={entry['name']}={entry['value']}" for entry in container["env"]),
+        *(f"--volume={sources[m['name']]}{m['mountPath']}" for m in container["volumeMounts"]),
+    )
+    return Container(IMAGE, *arguments, *container["args"], options=options)
+
+
+def logs_in(container: Container, password: str) -> bool:
+    """Whether a client of the container's network is let in by this password."""
+    options = ("--rm", f"--network=container:{container.id}", f"--env=PGPASSWORD={password}")
+    psql = ("--entrypoint=psql", IMAGE, "--host=127.0.0.1", "--command=SELECT 1")
+    found = subprocess.run([ENGINE, "run", *options, *psql], capture_output=True, check=False)
+    return not found.returncode
+
+
+def test_what_kubernetes_runs_takes_clients_by_a_password(tmp_path):
+    with as_in_the_manifest(tmp_path) as container:
+        container.wait_ready()
+        assert logs_in(container, "open sesame")
+        assert not logs_in(container, "close sesame")
+        assert not logs_in(container, "")
+        assert container.stop() == 0
+    # What Kubernetes may do at the next mount of the volume.
+    (tmp_path / "data/data").chmod(0o2770)
+    with as_in_the_manifest(tmp_path) as container:
+        container.wait_ready()
+        assert logs_in(container, "open sesame")
+        assert container.stop() == 0
+
+
+def test_what_kubernetes_runs_gives_up_with_a_clean_database(tmp_path):
+    with as_in_the_manifest(tmp_path, "--env=REBOUND_OPTIONS=--burst 0") as container:
+        psql = (ENGINE, "exec", "-i", container.id, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1")
+        container.wait_ready()
+        with subprocess.Popen(psql, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as it:
+            client = Client(it)  # it stays; PostgreSQL's SIGTERM would wait for it
+            for crashes in range(1, 12):
+                child(container, "control-plane").kill()
+                if crashes <= 10:
+                    container.wait_ready(times=crashes + 1)
+                    client.write()
+            assert container.wait() == 128 + 9
+    volume = f"--volume={tmp_path}/data:/var/lib/postgresql"
+    options = ("--rm", "--network=none", volume, "--entrypoint=pg_controldata")
+    assert state_by([ENGINE, "run", *options, IMAGE]) == "shut down"

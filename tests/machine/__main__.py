@@ -17,7 +17,7 @@ from tests.helpers import PROGRAMS
 from tests.kernels import judge, machine
 from tests.kernels.architectures import ARCHITECTURES
 from tests.kernels.scenarios import Scenario
-from tests.machine import image
+from tests.machine import image, pod
 from tests.machine.scenarios import END, MACHINES
 
 GUEST = Path(__file__).parent / "guest"
@@ -27,6 +27,13 @@ NATIVE = ARCHITECTURES["x86_64"]
 
 DEADLINE = 900.0
 """Seconds for the machine; it takes some 120 where nothing else runs."""
+
+CRASHES = """
+echo "run $REBOUND_RESTARTS of user $(id -u)"
+[ "$REBOUND_RESTARTS" = 1 ] || exit 1
+exec sleep 1000
+"""
+"""What runs behind the rebound of an image volume."""
 
 TOOLS = ("apt-get", "mke2fs", "mmdebstrap", "podman", "tar", "unshare", NATIVE.qemu[0])
 
@@ -54,8 +61,12 @@ def make_archive(lanes: Lanes, work: Path) -> Path:
     shutil.copy(GUEST / "mark", root / "usr/local/bin")
     shutil.copytree(GUEST / "programs", tests / "programs")
     shutil.copy(PROGRAMS / "asker.py", tests / "programs")
-    for name in ("play", "lib.sh", "pod.yaml"):
+    for name in ("play", "lib.sh", "client.yaml"):
         shutil.copy(GUEST / name, tests)
+    (tests / "postgres.yaml").write_text(pod.playable(f"{image.NAME}:postgres"))
+    images = (f"{image.NAME}:scratch", f"{image.NAME}:alpine")
+    variant = pod.playable_with_image_volume(*images, "sh", "-c", CRASHES)
+    (tests / "image-volume.yaml").write_text(variant)
     for unit in (GUEST / "units").iterdir():
         is_quadlet = unit.suffix == ".container"
         shutil.copy(unit, root / "etc/containers/systemd" if is_quadlet else units)

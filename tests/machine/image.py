@@ -56,9 +56,6 @@ TTYPath=/dev/ttyS0
     "etc/systemd/system/tests.target": "[Unit]\nRequires=sysinit.target tests.service\n",
 }
 
-INITDB = ("--no-instructions", "--auth-local=peer", "--auth-host=scram-sha-256")
-"""As in images/postgres/control-plane; in the machine it would take half a minute."""
-
 SOURCES = (
     "LICENSE",
     "NOTICE",
@@ -109,9 +106,8 @@ def disk(*, renew: bool) -> Path:
     settings = [*PACKAGES, *NOT_INSTALLED]
     debian = cache.kept("debian", cache.digest(*settings), _make_debian, renew=renew)
     sources = cache.digest_of_files(REPOSITORY / name for name in SOURCES)
-    images = cache.kept(
-        "images", cache.digest(sources, HEALTH, CLIENT, *INITDB), _make_images, renew=renew
-    )
+    digest = cache.digest(sources, HEALTH, CLIENT)
+    images = cache.kept("images", digest, _make_images, renew=renew)
 
     def make(directory: Path) -> None:
         _make_disk(debian / "root.tar", images, directory)
@@ -141,16 +137,6 @@ def _make_images(directory: Path) -> None:
     names = [f"{NAME}:{tag}" for tag in tags]
     archive = str(directory / "images.tar")
     engine("save", "--quiet", "--multi-image-archive", "--output", archive, *names)
-    database = directory / "database"
-    database.mkdir()
-    database.chmod(0o1777)
-    options = (
-        "--rm",
-        "--network=none",
-        "--no-healthcheck",
-        f"--volume={database}:/var/lib/postgresql",
-    )
-    engine("run", *options, "--entrypoint=initdb", f"{NAME}:postgres", *INITDB)
 
 
 def _make_disk(debian: Path, images: Path, directory: Path) -> None:
@@ -167,8 +153,6 @@ def _make_disk(debian: Path, images: Path, directory: Path) -> None:
         namespaces = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
         load = [*namespaces, "sh", "-euc", LOADED, "sh", str(root), str(images)]
         subprocess.run(load, check=True, stdout=subprocess.DEVNULL)
-        copy = ["cp", "--archive", str(images / "database"), str(root / "opt/database")]
-        subprocess.run(copy, check=True)
         [kernel] = (root / "boot").glob("vmlinuz-*")
         shutil.move(kernel, directory)
         make_image(root, directory / "root.img", SIZE)

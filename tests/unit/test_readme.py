@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import re
 
-import kubernetes_validate
-import pytest
-import yaml
-
 from rebound.control.status import FIELDS
 from rebound.core import narrate, openmetrics
 from rebound.options import GROUPS, OPTIONS
@@ -84,22 +80,3 @@ def test_each_metric_is_documented() -> None:
     assert [re.sub("_(total|info)$", "", name) for name in documented] == [
         family.name for family in openmetrics.FAMILIES
     ]
-
-
-@pytest.mark.parametrize("version", ["1.27", "1.33"])
-def test_the_manifest_is_valid(version: str) -> None:
-    """By Kubernetes' own schemas, with no field that they do not know."""
-    kubernetes_validate.validate(yaml.safe_load(manifest()), version, strict=True)
-
-
-def test_the_validation_finds_mistakes() -> None:
-    """Negative control."""
-    wrong = yaml.safe_load(manifest().replace("readinessProbe", "readynessProbe"))
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(wrong, "1.33", strict=True)
-
-
-def manifest() -> str:
-    text = text_of("docs/postgresql.md")
-    [found] = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return str(found)
