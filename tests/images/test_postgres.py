@@ -142,6 +142,8 @@ def as_in_the_manifest(directory: Path, *options: str) -> Container:
     options = (
         *options,
         *("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges"),
+        # podman would make /run and /tmp writable, all the same.
+        *(("--read-only-tmpfs=false",) if "podman" in ENGINE else ()),
         f"--user={context['runAsUser']}:{context['runAsGroup']}",
         f"--entrypoint={program}",
         *(f"--env={entry['name']}={entry['value']}" for entry in container["env"]),
@@ -161,6 +163,7 @@ def logs_in(container: Container, password: str) -> bool:
 def test_what_kubernetes_runs_takes_clients_by_a_password(tmp_path):
     with as_in_the_manifest(tmp_path) as container:
         container.wait_ready()
+        container.wait_well("exec", container.id, "rebound")
         assert logs_in(container, "open sesame")
         assert not logs_in(container, "close sesame")
         assert not logs_in(container, "")

@@ -56,7 +56,7 @@ def playable_with_image_volume(rebound: str, image: str, *command: str) -> str:
 
     The official image of PostgreSQL cannot be had without a registry.
     """
-    [*claims, pod] = first_pod(load("statefulset-image-volume.yaml"))
+    [*claims, pod] = first_pod(load("image-volume.yaml"))
     [container] = pod["spec"]["containers"]
     end_of_options = container["command"].index("--") + 1
     container |= {

@@ -15,7 +15,7 @@ from tests.helpers import REPOSITORY
 from tests.machine.pod import MANIFESTS, first_pod, load, playable, playable_with_image_volume
 
 VERSIONS = ("1.27", "1.33", "1.37")
-IMAGE_VOLUME = "statefulset-image-volume.yaml"
+IMAGE_VOLUME = "image-volume.yaml"
 STATEFULSETS = ("statefulset.yaml", IMAGE_VOLUME)
 PLAIN = ("statefulset.yaml", "service.yaml", "secret.example.yaml")
 
