@@ -28,11 +28,9 @@ NATIVE = ARCHITECTURES["x86_64"]
 DEADLINE = 900.0
 """Seconds for the machine; it takes some 120 where nothing else runs."""
 
-CRASHES = """
-echo "run $REBOUND_RESTARTS of user $(id -u)"
-[ "$REBOUND_RESTARTS" = 1 ] || exit 1
-exec sleep 1000
-"""
+CRASHES = (
+    "echo run $REBOUND_RESTARTS of user $(id -u); [ $REBOUND_RESTARTS = 1 ] || exit 1; sleep 999"
+)
 """What runs behind the rebound of an image volume."""
 
 TOOLS = ("apt-get", "mke2fs", "mmdebstrap", "podman", "tar", "unshare", NATIVE.qemu[0])
