@@ -1,4 +1,4 @@
-"""Development sessions: `nox` runs lint, types and tests; the README tells of the others."""
+"""Development sessions: `nox` runs lint, types and tests; CONTRIBUTING.md tells of the others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ARCHITECTURES = ["x86_64", "aarch64"]
 LONG = ("test_debians.py", "test_image.py", "test_reproducible.py")
 """Tests of the packages that take a minute or two."""
 
-GROUPS = ("test", "coverage", "bench", "lint", "packages", "types")
+GROUPS = ("test", "coverage", "bench", "demo", "lint", "packages", "types")
 """The groups of pyproject.toml that sessions install."""
 
 CONSTRAINTS = "tests/constraints.txt"
@@ -75,10 +75,14 @@ def rebound(session: nox.Session) -> dict[str, str]:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format, and what GitHub is to do."""
+    """Check style, format, spelling and prose, and what GitHub is to do."""
     install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check", "--diff")
+    session.run("codespell")
+    documents = ["README.md", "CHANGELOG.md", *map(str, Path(".github").glob("*.md"))]
+    documents += map(str, Path("docs").rglob("*.md"))
+    session.run("proselint", "check", "--config", "tests/proselint.json", *documents)
     for schema, files in GITHUB.items():
         paths = sorted(map(str, Path(".github").glob(files)))
         session.run("check-jsonschema", "--quiet", f"--builtin-schema=vendor.{schema}", *paths)
@@ -202,13 +206,20 @@ def lock(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure beside the peers and the floors; --quick, --check, --readme, --help.
+    """Measure beside the peers and the floors; --quick, --check, --update, --help.
 
     Needs root, gcc and strace, and Debian's tini, dumb-init, catatonit, runit and s6; what is
     missing is said in the table, as is the one file where it was not built (see standalone).
     """
     install(session, "bench", ".")
     session.run("python", "-m", "tests.bench", *session.posargs, env=rebound(session))
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Record the README's picture of a terminal; as root."""
+    install(session, "demo", ".")
+    session.run("python", "-m", "tests.demo", env=rebound(session))
 
 
 @nox.session

@@ -4,7 +4,7 @@
 
     status = rebound.supervise(["my-daemon", "--flag"], rebound.Config(max_restarts=3))
 
-The README describes the command line tool `rebound`.
+docs/options.md describes the command line tool `rebound`.
 """
 
 from __future__ import annotations

@@ -29,6 +29,18 @@ DISTRIBUTIONS = ("bookworm", "trixie", "sid")
 COMMANDS = ("main job", "tests")
 """The markers above the README's command lines."""
 
+MOST_LINES = 20
+"""How much the first one may print before rebound does."""
+
+SHOWN = (
+    ": starting ",
+    "restarting (1)",
+    "database still runs",
+    "asking adopted",
+    "shut down clean",
+)
+"""What the first one shows, in this order."""
+
 LEFT_OUT = (".git", ".nox", ".venv", ".hypothesis", ".*_cache", "__pycache__", "build", "dist")
 """What a checkout has not."""
 
@@ -204,6 +216,20 @@ def run(root: Path, command: str, log: Path) -> str:
     return output
 
 
+def unlike_the_picture(output: str) -> str:
+    """Return what is wrong with the output of the first command line; empty if it is right."""
+    before, found, rest = output.partition("rebound" + SHOWN[0])
+    if not found:
+        return "rebound did not start"
+    if (lines := before.count("\n")) > MOST_LINES:
+        return f"{lines} lines before rebound's first, more than {MOST_LINES}"
+    for words in SHOWN[1:]:
+        _, found, rest = rest.partition(words)
+        if not found:
+            return f"it does not show {words!r}, or not in its place"
+    return ""
+
+
 def check(name: str, markers: Sequence[str], directory: Path, logs: Path) -> str:
     """Run command lines on one distribution; give the line that sums it up."""
     began = time.monotonic()
@@ -215,6 +241,8 @@ def check(name: str, markers: Sequence[str], directory: Path, logs: Path) -> str
         subprocess.run(["tar", "--extract", "--file", archive, "--directory", root], check=True)
         try:
             output = run(root, command_line(marker), logs / f"{name}-{root.name}.log")
+            if marker == COMMANDS[0] and (wrong := unlike_the_picture(output)):
+                raise Failed(f"{wrong}: {output}")
             version = ask("chroot", str(root), "python3", "-c", "import sys; print(sys.version)")
         finally:  # of its mounts nothing is left: they were in a namespace
             subprocess.run(["rm", "-rf", "--one-file-system", root], check=True)

@@ -1,4 +1,4 @@
-"""The list of modules in the README, taken from the tree and its docstrings.
+"""The list of modules in docs/design.md, taken from the tree and its docstrings.
 
 python -m tests.tree        writes it
 """
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+DESIGN = ROOT / "docs/design.md"
 LIST = re.compile(r"(?<=<!-- tree -->\n```\n)rebound/.*?(?=```\n)", re.DOTALL)
 
 
@@ -35,5 +35,5 @@ def _first_line(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(LIST.sub(lambda _: lines(), README.read_text()))
+    DESIGN.write_text(LIST.sub(lambda _: lines(), DESIGN.read_text()))
     sys.exit()

@@ -25,7 +25,7 @@ _MOST_SOCKETS = 100
 
 _GAP = "  "
 
-_HEADS = (
+_HEADS: tuple[str, ...] = (
     "PID",
     "STATE",
     "SINCE",
@@ -37,10 +37,10 @@ _HEADS = (
     "COMMAND",
     "STATUS",
 )
-_FLEXIBLE = ("STATUS", "COMMAND", "LAST EXIT")
+_FLEXIBLE: tuple[str, ...] = ("STATUS", "COMMAND", "LAST EXIT")
 """Columns that are cut, the first one first, and how far."""
 _SHORTEST = 9
-_DISPENSABLE = ("STATUS", "ADOPTED", "HEALTH", "NEXT START", "LAST EXIT")
+_DISPENSABLE: tuple[str, ...] = ("STATUS", "ADOPTED", "HEALTH", "NEXT START", "LAST EXIT")
 """Columns that are left out, the first one first, if that is not enough."""
 
 

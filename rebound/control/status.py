@@ -95,7 +95,7 @@ def _fits(value: object, types: tuple[type, ...]) -> bool:
 def describe(
     service: Service, command: str, pid: int, child_pid: int | None, adopted: int
 ) -> dict[str, object]:
-    """Return the fields; the README documents their names, which stay."""
+    """Return the fields; docs/operation.md documents their names, which stay."""
     now = time.monotonic()
     wall = time.time() - now
     next_start = service.timers.time_of(BackoffOver)

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     class Check(Protocol):
         """How a check is run."""
 
-        def start(self, environment: Mapping[bytes, bytes], output: int) -> int:
+        def start(self, environment: Mapping[bytes, bytes], output: int, /) -> int:
             """Start it as a child, return its pid; it writes to `output` (-1: nowhere).
 
             Raises `OSError`.
             """
             ...
 
-        def could_run(self, status: ExitStatus) -> bool:
+        def could_run(self, status: ExitStatus, /) -> bool:
             """Return whether a check with this exit status could find out anything."""
             ...
 

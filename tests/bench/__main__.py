@@ -1,4 +1,4 @@
-"""Measure rebound beside its peers, and print the tables; see README.md, Figures."""
+"""Measure rebound beside its peers, and print the tables; see docs/figures.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.bench.rows import FULL, QUICK, ROWS, Bench
 from tests.helpers import REPOSITORY
 
 FILE = REPOSITORY / "dist" / f"rebound-linux-{platform.machine()}"
-README = REPOSITORY / "README.md"
+FIGURES = REPOSITORY / "docs/figures.md"
 SVG = Path(__file__).with_name("figures.svg")
 CRASH_SVG = Path(__file__).with_name("crash.svg")
 
@@ -43,8 +43,8 @@ def main() -> int:
     if options.json:
         data = report.as_data(results, verdicts, machine, versions)
         options.json.write_text(json.dumps(data, indent=2) + "\n")
-    svg = options.svg or (SVG if options.readme else None)
-    crash_svg = options.crash_svg or (CRASH_SVG if options.readme else None)
+    svg = options.svg or (SVG if options.update else None)
+    crash_svg = options.crash_svg or (CRASH_SVG if options.update else None)
     if svg or crash_svg:
         from tests.bench import plot
 
@@ -53,9 +53,9 @@ def main() -> int:
             plot.draw(results, order, svg)
         if crash_svg:
             plot.draw_crashes(results, order, crash_svg)
-    if options.readme:
-        picture = f"![The same as a plot]({SVG.relative_to(REPOSITORY)})"
-        report.put_into_readme(README, f"{text}\n{picture}\n")
+    if options.update:
+        picture = f"![The same as a plot](../{SVG.relative_to(REPOSITORY)})"
+        report.put_into_document(FIGURES, f"{text}\n{picture}\n")
     missed = [verdict for verdict in verdicts if not verdict.is_met]
     for verdict in missed:
         sys.stderr.write(f"over budget: {verdict.budget.figure} of {verdict.contestant}\n")
@@ -66,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few and small rounds, for CI")
     parser.add_argument("--check", action="store_true", help="fail if a budget was missed")
-    parser.add_argument("--readme", action="store_true", help="tables into README.md, and plot")
+    parser.add_argument(
+        "--update", action="store_true", help="tables into docs/figures.md, and plots"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the plot")
     parser.add_argument("--crash-svg", type=Path, metavar="FILE", help="write that of crashes")

@@ -1,4 +1,4 @@
-"""Tells the results: as Markdown, as JSON, and between the markers of the README."""
+"""Tells the results: as Markdown, as JSON, and between the markers of docs/figures.md."""
 
 from __future__ import annotations
 
@@ -194,10 +194,10 @@ def as_data(
     }
 
 
-def put_into_readme(readme: Path, text: str) -> None:
+def put_into_document(document: Path, text: str) -> None:
     """Replace what is between the markers.  Raises `ValueError` where they are not."""
-    before, begin, rest = readme.read_text().partition(BEGIN)
+    before, begin, rest = document.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{readme} lacks {BEGIN} or {END}")
-    readme.write_text(f"{before}{begin}\n{text}{end}{after}")
+        raise ValueError(f"{document} lacks {BEGIN} or {END}")
+    document.write_text(f"{before}{begin}\n{text}{end}{after}")

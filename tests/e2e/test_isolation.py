@@ -94,7 +94,7 @@ def test_an_empty_environment_stays_empty(way):
 
 
 def test_entries_of_the_environment_that_are_no_variables_are_left_out(way):
-    """As the README says: no `=`, nothing before it, or a second one of the same name."""
+    """As docs/options.md says: no `=`, nothing before it, or a second one of the same name."""
     entries = ["A=1", "NO_SIGN", "=x", "", "=", "A=2", "REBOUND_RESTARTS=7", "EMPTY=", "B==="]
     entries += ["REBOUND_RESTARTS=8", "REBOUND_LAST_EXIT=exit:7", "REBOUND_LAST_EXIT=exit:8"]
     wrapper = [*way, *program("exec_with.py", *entries, "--")]

@@ -124,7 +124,7 @@ def test_quiet_and_verbose():
 
 
 def test_the_lines_of_a_crash_with_usage_and_core():
-    """In the words of the README."""
+    """As the picture in the README has it."""
     result = run("-r", 1, "sh", "-c", "ulimit -c unlimited; cd /tmp; kill -SEGV $$")
     line = next(line for line in result.stderr.splitlines() if "restarting" in line)
     assert re.fullmatch(

@@ -138,7 +138,7 @@ signal.pause()
 
 
 def test_the_kernel_takes_the_command_and_not_a_larger_daemon(start, limited, tmp_path):
-    """If that has set its score back, as the README says; it has the most memory of all."""
+    """If that has set its score back, as docs/operation.md says; it has the most memory of all."""
     (tmp_path / "daemon.py").write_text(DAEMON)
     (tmp_path / "eater.py").write_text(EATER)
     os.mkfifo(tmp_path / "up")

@@ -29,9 +29,10 @@ DEADLINE = 900.0
 """Seconds for the machine; it takes some 120 where nothing else runs."""
 
 CRASHES = (
-    "echo run $REBOUND_RESTARTS of user $(id -u); [ $REBOUND_RESTARTS = 1 ] || exit 1; sleep 999"
+    'echo "run $REBOUND_RESTARTS of user $(id -u)"; '
+    '[ "$REBOUND_RESTARTS" = 1 ] || exit 1; exec sleep 1000'
 )
-"""What runs behind the rebound of an image volume."""
+"""What runs behind the rebound of an image volume; in one line, as podman 5.4 misreads some of more."""
 
 TOOLS = ("apt-get", "mke2fs", "mmdebstrap", "podman", "tar", "unshare", NATIVE.qemu[0])
 

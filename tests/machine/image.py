@@ -73,7 +73,7 @@ HEALTH = f"""
 FROM {NAME}:alpine
 HEALTHCHECK --interval=4s --retries=1 CMD ["rebound", "--status"]
 """
-"""As the README says, but in less time."""
+"""As docs/containers.md says, but in less time."""
 
 CLIENT = f"""
 FROM {NAME}:postgres

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from tests.documents import blocks, text_of
 from tests.helpers import DEADLINE, JSON, PID1, PYTHON, events
 
 QUIET = 'rebound.Config(restart="never", verbosity="quiet")'
@@ -270,3 +271,20 @@ sys.exit(rebound.supervise(["true"], rebound.Config(log_format="json")))
 def test_module_run():
     result = subprocess.run([PYTHON[0], "-Im", "rebound", "sh", "-c", "kill -TERM $$"])
     assert result.returncode == 143
+
+
+def test_the_example_works(tmp_path):
+    """That of docs/options.md."""
+    [(_marker, code)] = blocks(text_of("docs/options.md"), "python")
+    daemon = tmp_path / "my-daemon"
+    daemon.write_text('#!/bin/sh\necho "$*"; exit 3\n')
+    daemon.chmod(0o755)
+    program = f"{code}\nprint(status)"
+    result = subprocess.run(
+        [PYTHON[0], "-Ic", program],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert result.stdout == "--flag\n" * 4 + "3\n"

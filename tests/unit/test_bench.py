@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.bench.contest import Budget, Results, judge
@@ -17,8 +19,9 @@ from tests.bench.crashes import (
     noticed,
     waits,
 )
-from tests.bench.report import amount
+from tests.bench.report import amount, put_into_document
 from tests.bench.rows import QUICK, Figure
+from tests.documents import text_of
 
 
 def test_attempts_are_read_by_threes() -> None:
@@ -126,3 +129,14 @@ def test_what_a_budget_is_measured_by() -> None:
 )
 def test_amounts_are_short(value: float, unit: str, text: str) -> None:
     assert amount(value, unit) == text
+
+
+def test_the_tables_have_their_place_in_the_document(tmp_path: Path) -> None:
+    document = tmp_path / "figures.md"
+    document.write_text(text_of("docs/figures.md"))
+    put_into_document(document, "the new tables\n")
+    assert "the new tables\n" in document.read_text()
+    assert "| crash → restart | 4" not in document.read_text()
+    document.write_text("no markers")
+    with pytest.raises(ValueError, match="lacks"):
+        put_into_document(document, "")

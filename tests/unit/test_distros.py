@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.distros import furnish, pip_variables, taken_along
+import pytest
+
+from tests.distros import MOST_LINES, furnish, pip_variables, taken_along, unlike_the_picture
+
+RIGHT = """rebound: starting control-plane
+rebound: child (pid 2) killed by signal 11 (SIGSEGV), restarting (1)
+the database still runs
+rebound: asking adopted processes to stop
+shut down clean
+"""
 
 
 def test_settings_of_pip_become_variables() -> None:
@@ -80,3 +89,19 @@ def test_files_are_copied_and_directories_mounted(tmp_path: Path) -> None:
     assert (root / f"{here}/wheels".lstrip("/")).is_dir()
     assert not (root / f"{here}/missing".lstrip("/")).exists()
     assert (root / "root/rebound/pyproject.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "wrong"),
+    [
+        (RIGHT, ""),
+        ("warning\n" * MOST_LINES + RIGHT, ""),
+        ("warning\n" * (MOST_LINES + 1) + RIGHT, "21 lines"),
+        ("E: no such package\n", "did not start"),
+        (RIGHT.replace("shut down clean", "killed"), "shut down clean"),
+    ],
+)
+def test_the_first_command_shows_what_the_picture_does(output: str, wrong: str) -> None:
+    said = unlike_the_picture(output)
+    assert wrong in said
+    assert bool(said) == bool(wrong)

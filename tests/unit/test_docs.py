@@ -6,7 +6,6 @@ import re
 import tomllib
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,26 +18,38 @@ from rebound.core.notify import Message
 from rebound.core.service import IllegalTransition
 from rebound.core.states import CLEARING
 from rebound.core.watchevents import HealthChecked, Notified
+from tests import distros
+from tests.documents import (
+    CODE,
+    DOCUMENTS,
+    FENCE,
+    NOT_RUN,
+    ROOT,
+    RUN,
+    blocks,
+    lines_of_rebound,
+    mistake_in,
+    text_of,
+)
 from tests.unit.stories import PID, STORIES, in_state
 from tests.unit.test_service import EVENTS, EVERYTHING
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"]
-DOCUMENTS += ["docs/design.md", "docs/decisions.md", "docs/kernels.md"]
-DOCUMENTS += ["docs/kubernetes/README.md"]
 FOLDERS = ("rebound", "tests", "images", "docs")
 NAMES = {path.name for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")}
 NAMES |= {path.name for path in ROOT.glob("*.*")}
 
+FOR_USERS = {"README.md", *(f"docs/{name}.md" for name in ("containers", "operation", "options"))}
+FOR_USERS |= {f"docs/{name}.md" for name in ("compared", "postgresql", "sockets")}
+"""They name files on the reader's machine, too."""
+
 LINK = re.compile(r"\]\(((?!https?:)[^)\s]+)\)")
-FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-CODE = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(r"(?:[\w.-]+/)+(?:[\w-]+\.\w+)?|[\w-]+\.(?:py|c|h|md|sh|toml|txt)")
 """A folder, which ends in a slash, or a file."""
 
-
-def text_of(document: str) -> str:
-    return (ROOT / document).read_text()
+READ_BY_CI = re.findall(r"(?<=^for marker in ).*(?=; do$)", text_of(".ci/run"), re.MULTILINE)[
+    0
+].split()
+"""The markers of the blocks that .ci/run runs."""
 
 
 def anchors(text: str) -> set[str]:
@@ -68,17 +79,53 @@ def test_links_lead_somewhere(document: str) -> None:
     assert not [*missing_links(document, text_of(document))]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS[1:])  # the README names others' files, too
+@pytest.mark.parametrize("document", sorted(set(DOCUMENTS) - FOR_USERS))
 def test_each_file_and_folder_that_is_named_exists(document: str) -> None:
     assert not [*missing_names(text_of(document))]
 
 
 def test_what_is_missing_is_found() -> None:
     """Negative control."""
-    text = "[a](../README.md#no-such), [b](no.md), [c](#states), [d](../README.md#log)"
+    text = "[a](../README.md#no-such), [b](no.md), [c](#states), [d](../README.md#compared)"
     assert [*missing_links("docs/design.md", text)] == ["../README.md#no-such", "no.md"]
     named = "`core/`, `rebound/cli.py`, `service.py`, `Start`, `attic/`, `gone.py`, `core/cli.py`"
     assert [*missing_names(named)] == ["attic/", "gone.py", "core/cli.py"]
+
+
+# --- Commands ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_command_is_run_or_says_why_not(document: str) -> None:
+    run = {RUN, *distros.COMMANDS, *READ_BY_CI}
+    for marker, block in blocks(text_of(document), "sh"):
+        assert marker in run or marker.startswith(NOT_RUN), block
+
+
+def test_what_ci_and_the_machines_run_is_there() -> None:
+    found = [marker for each in DOCUMENTS for marker, _ in blocks(text_of(each), "sh")]
+    for marker in {*distros.COMMANDS, *READ_BY_CI}:
+        assert found.count(marker) == 1, marker
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_command_line_of_rebound_is_right(document: str) -> None:
+    """By its own parser; wherever it is shown: in a block, a Dockerfile, a unit, a sentence."""
+    assert not [*filter(None, map(mistake_in, lines_of_rebound(text_of(document))))]
+
+
+def test_mistakes_in_command_lines_are_found() -> None:
+    """Negative control."""
+    text = """
+```Dockerfile
+ENTRYPOINT ["rebound", "-0", "my-daemon"]
+ENTRYPOINT ["rebound", "--wrong", "my-daemon"]
+```
+and `rebound -r x true`, `rebound --status`, `--wrong`
+"""
+    lines = [*lines_of_rebound(text)]
+    assert len(lines) == 4
+    assert [bool(mistake_in(line)) for line in lines] == [False, True, True, False]
 
 
 # --- The diagram of the states ----------------------------------------------------------
