@@ -321,7 +321,7 @@ KUBE = (
         eventually said "^run 1"
         mark "$(said "^run" | paste -s -d ,)"
         mark "$(podman exec postgres-0-postgres cat /proc/1/cmdline | tr '\\0' ' ' | cut -d ' ' -f 1)"
-        podman kube down --force /opt/tests/image-volume.yaml >/dev/null
+        podman kube down /opt/tests/image-volume.yaml >/dev/null
         """,
         ("run 0 of user 999,run 1 of user 999", "/rebound/usr/local/bin/rebound"),
     ),
