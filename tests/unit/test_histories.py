@@ -110,6 +110,7 @@ class World(RuleBasedStateMachine):
         elif isinstance(action, events.AskAdopted):
             return self.ask_adopted(action)
         elif isinstance(action, events.KillChildren):
+            self.may_be_left |= self.refuses
             return events.NoneKillable() if self.refuses else None
         elif isinstance(action, watchevents.CheckHealth):
             assert not self.checking, "one check at most"
