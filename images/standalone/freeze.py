@@ -176,7 +176,8 @@ def write(frozen: Frozen) -> str:
         data = marshal.dumps(code)
         variable = "code_" + name.replace(".", "__")
         rows = (",".join(map(str, data[at : at + 32])) for at in range(0, len(data), 32))
-        text.append(array(f"static const unsigned char {variable}", rows).replace("{0}", "0"))
+        declaration = f"static const unsigned char FROZEN_CODE {variable}"
+        text.append(array(declaration, rows).replace("{0}", "0"))
         (bootstrap if name in BOOTSTRAP else modules).append(
             f'{{.name = "{name}", .code = {variable}, .size = {len(data)}, '
             f".is_package = {int(source.is_package)}}}"

@@ -7,6 +7,9 @@
 #include <Python.h>
 #include <internal/pycore_import.h>
 
+/* The modules' code: only as long as they are loaded.  The snapshot is without it. */
+#define FROZEN_CODE __attribute__((section("frozen_code")))
+
 struct c_function {
 	const char *name;
 	void *address;

@@ -31,19 +31,26 @@ static int let_go(struct dl_phdr_info *program, size_t size, void *unused)
 	return 1;	/* no more of them */
 }
 
+/* rebound's loop asks for its epoll once the command has been started. */
+int __real_epoll_create1(int flags);
+
+int __wrap_epoll_create1(int flags)
+{
+	dl_iterate_phdr(let_go, NULL);
+	return __real_epoll_create1(flags);
+}
+
 /*
  * dlopen(3) for ctypes: the only library is the program itself, and the only functions in
- * it are those that rebound asks for.  It is loaded once the command has been started.
+ * it are those that rebound asks for.
  */
 static char *error;
 
 void *__wrap_dlopen(const char *path, int mode)
 {
 	(void)mode;
-	if (!path) {
-		dl_iterate_phdr(let_go, NULL);
+	if (!path)
 		return (void *)c_functions;
-	}
 	error = "a static program loads no libraries";
 	return NULL;
 }

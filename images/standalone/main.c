@@ -7,6 +7,7 @@
  */
 #include "frozen.h"
 #include "inherited.h"
+#include "snapshot.h"
 
 #ifndef COMMIT	/* build.sh tells which one, for `rebound -v --version` */
 #define COMMIT "unknown"
@@ -53,6 +54,11 @@ static PyStatus start_python(int argc, char **argv, const struct inherited *inhe
 		return status;
 
 	PyConfig_InitIsolatedConfig(&config);
+#ifdef SNAPSHOT
+	/* The hashes are in the snapshot: docs/design.md says why it is harmless to know them. */
+	config.use_hash_seed = 1;
+	config.hash_seed = 1;
+#endif
 	config.site_import = 0;
 	config.install_signal_handlers = 0;
 	config.pathconfig_warnings = 0;
@@ -75,11 +81,50 @@ static PyStatus start_python(int argc, char **argv, const struct inherited *inhe
 	return status;
 }
 
-int main(int argc, char **argv)
+/* rebound uses descriptors only; Python's own last words go to stderr. */
+static int drop_streams(void)
 {
-	struct inherited inherited = take_inherited();
-	PyStatus status = start_python(argc, argv, &inherited);
-	PyObject *cli, *result;
+	static const char *const names[] = {"stdin", "__stdin__", "stdout", "__stdout__"};
+
+	for (int which = 0; which < 4; which++)
+		if (PySys_SetObject(names[which], Py_None) < 0)
+			return -1;
+	return 0;
+}
+
+static int report_error(void)
+{
+	PyErr_Print();
+	return OWN_ERROR;
+}
+
+#ifdef SNAPSHOT
+static int load(const char *name)
+{
+	PyObject *module = PyImport_ImportModule(name);
+
+	Py_XDECREF(module);	/* it stays in sys.modules */
+	return module ? 0 : -1;
+}
+
+/* Whatever is asked for later is there then: the snapshot has nothing to load it from. */
+static int load_all_modules(void)
+{
+	for (const struct _frozen *module = _PyImport_FrozenStdlib; module->name; module++)
+		if (load(module->name) < 0)
+			return -1;
+	for (const struct _inittab *module = PyImport_Inittab; module->name; module++)
+		if (load(module->name) < 0)
+			return -1;
+	return 0;
+}
+#endif
+
+static PyObject *cli;
+
+static int load_python(int argc, char **argv, const struct inherited *inherited)
+{
+	PyStatus status = start_python(argc, argv, inherited);
 
 	if (PyStatus_Exception(status)) {
 		fprintf(stderr, "rebound: cannot start Python: %s\n",
@@ -89,11 +134,43 @@ int main(int argc, char **argv)
 	PyGC_Disable();	/* importing makes no garbage worth the time to look for it */
 	cli = PyImport_ImportModule("rebound.cli");
 	PyGC_Enable();
-	result = cli ? PyObject_CallMethod(cli, "main", NULL) : NULL;
-	if (!result) {
-		PyErr_Print();
+	return cli && drop_streams() == 0 ? 0 : report_error();
+}
+
+#ifdef SNAPSHOT
+/* Once, while the program is built: writes the snapshot to the file that is its first argument. */
+static int take_snapshot(int argc, char **argv)
+{
+	const struct inherited nothing = {"rebound=0,0", NULL};
+
+	if (argc < 2)
 		return OWN_ERROR;
-	}
+	snapshot_prepare(argc > 2 ? argv[2] : NULL);
+	if (load_python(0, NULL, &nothing))
+		return OWN_ERROR;
+	return load_all_modules() < 0 || snapshot_take(argv[1]) < 0 ? report_error() : 0;
+}
+#endif
+
+int main(int argc, char **argv)
+{
+	struct inherited inherited;
+	PyObject *result;
+
+#ifdef SNAPSHOT
+	if (!snapshot_is_taken)
+		return take_snapshot(argc, argv);
+	inherited = take_inherited();
+	if (snapshot_restore(argc, argv, inherited.signals, inherited.lc_ctype) < 0)
+		return report_error();
+#else
+	inherited = take_inherited();
+	if (load_python(argc, argv, &inherited))
+		return OWN_ERROR;
+#endif
+	result = PyObject_CallMethod(cli, "main", NULL);
+	if (!result)
+		return report_error();
 	/* Python is not finalised: nothing is buffered, and the kernel frees memory faster. */
 	return (int)PyLong_AsLong(result);
 }

@@ -197,7 +197,7 @@ def _ask(name: str, request: str, patience: float | None) -> dict[str, Any]:
         raise NoAnswer(f"no answer within {_PATIENCE} s") from None
     except PermissionError:
         raise NotForUs(_OTHER_USER) from None
-    except ConnectionResetError:
+    except (ConnectionResetError, BrokenPipeError):  # before the request, or during it
         raise NoAnswer(_CLOSED) from None
     except OSError as error:
         raise NoAnswer(error.strerror or str(error)) from None

@@ -155,6 +155,7 @@ def test_no_process_left_for_a_user(start):
     user = [word.replace("54321", str(100_000 + os.getpid())) for word in OTHER_USER]
     with subprocess.Popen([*user, "sleep", "1000"]) as other:
         try:
+            eventually(lambda: psutil.Process(other.pid).name() == "sleep")  # and that user's
             wrapper = ["prlimit", "--nproc=2", *user]
             rebound = start(*JSON, "--max-delay", "10ms", "true", wrapper=wrapper)
             failed = rebound.wait_until(lambda: rebound.events("start_failed"))[0]
