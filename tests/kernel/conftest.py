@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import traceback
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -23,12 +24,20 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
                 report.write(traceback.format_exc().encode())
                 report.flush()
             finally:
-                for process in psutil.Process().children(recursive=True):
-                    process.kill()
-                os._exit(0)
+                # This must never return, whatever happens: it would run further tests, too.
+                try:
+                    _kill_children()
+                finally:
+                    os._exit(0)
         _, status = os.waitpid(pid, 0)
         report.seek(0)
         text = report.read().decode()
     if status or text:
         pytest.fail(text or f"the test's process ended with wait status {status}", pytrace=False)
     return True
+
+
+def _kill_children() -> None:
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
