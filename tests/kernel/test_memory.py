@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -193,7 +194,8 @@ def container(hierarchy, monkeypatch):
     for part in (directory / COMMAND, directory / REST, directory):
         if part.exists():
             for pid in members(part):
-                psutil.Process(pid).kill()
+                with suppress(psutil.NoSuchProcess):  # it has just been killed with its parent
+                    psutil.Process(pid).kill()
             eventually(partial(is_empty, part))
             part.rmdir()
 

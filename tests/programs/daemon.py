@@ -11,6 +11,7 @@ stop that child, as a careless daemon.
 import os
 import signal
 import sys
+from contextlib import suppress
 
 directory, *words = sys.argv[1:]
 split = words.index("--")
@@ -34,7 +35,8 @@ def daemon(ready: int) -> None:
         signal.sigwait({signal.SIGTERM})
         os._exit(0)
     write("pid", str(os.getpid()))
-    os.write(ready, b"r")
+    with suppress(BrokenPipeError):  # whoever has started us was killed
+        os.write(ready, b"r")
     os.close(ready)
     while True:
         signo = signal.sigwait(signal.valid_signals() - {signal.SIGCHLD, signal.SIGCONT})
